@@ -1,0 +1,171 @@
+"""One term of a PINN's loss: a named residual and the points where it should vanish."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from pinntk.calculus import AbstractField, Point
+from pinntk.domain import AbstractRegion, AbstractSampler, Box, Points, Sobol
+from pinntk.errors import PinntkError, check_name
+
+Value = float | Callable[[Point], Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Condition:
+    """A residual that should vanish at every point of a region; one named term of the loss.
+
+    **Arguments:**
+
+    - `name`: the key of this term everywhere: losses, weights, kernel blocks, history.
+    - `residual`: `residual(u, x)` with u a field and x one point of shape (d,); returns a scalar or
+      an array of shape (m,). For a condition with `targets`, `residual(u, x, y)`.
+    - `where`: the region that is sampled.
+    - `points`: how many points.
+    - `sampler`: how they are laid; Sobol by default, for its even cover at any count.
+    - `redraw_every`: draw new points every so many training steps; fixed points when None.
+    - `targets`: one row per point for conditions on data, else None.
+    """
+
+    name: str
+    residual: Callable[..., Array]
+    where: AbstractRegion
+    points: int
+    sampler: AbstractSampler = Sobol()
+    redraw_every: int | None = None
+    targets: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("_", "").isalnum():
+            raise PinntkError("name", got=self.name, expected="letters, digits and underscores")
+        if not callable(self.residual):
+            raise PinntkError(
+                f"residual of condition {self.name!r}",
+                got=self.residual,
+                expected="a function (u, x)",
+            )
+        _check_count(f"points of condition {self.name!r}", self.points)
+        if self.redraw_every is not None:
+            _check_count(f"redraw_every of condition {self.name!r}", self.redraw_every)
+
+
+def _check_count(argument: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise PinntkError(argument, got=value, expected="a whole number, 1 or more")
+
+
+def _value_at(value: Value, point: Point) -> Array | float:
+    return value(point) if callable(value) else value
+
+
+def dirichlet(
+    name: str, where: AbstractRegion, value: Value, points: int, **options: Any
+) -> Condition:
+    """u = value on the region; `value` is a number or a function of the point."""
+    return Condition(name, lambda u, x: u(x) - _value_at(value, x), where, points, **options)
+
+
+def neumann(
+    name: str, where: AbstractRegion, value: Value, points: int, **options: Any
+) -> Condition:
+    """∂u/∂n = value on faces of a box, n the outward normal."""
+    return robin(name, where, 0.0, 1.0, value, points, **options)
+
+
+def robin(
+    name: str,
+    where: AbstractRegion,
+    alpha: Value,
+    beta: Value,
+    value: Value,
+    points: int,
+    **options: Any,
+) -> Condition:
+    """alpha·u + beta·∂u/∂n = value on faces of a box, n the outward normal."""
+
+    def residual(u: AbstractField, x: Point) -> Array:
+        normal = where.normal(x)
+        slopes = jnp.stack([u.d(coordinate)(x) for coordinate in u.coordinates])
+        flux = jnp.tensordot(normal, slopes, axes=1)
+        return _value_at(alpha, x) * u(x) + _value_at(beta, x) * flux - _value_at(value, x)
+
+    return Condition(name, residual, where, points, **options)
+
+
+def periodic(
+    name: str, domain: Box, coordinate: str, points: int, *, order: int = 1, **options: Any
+) -> Condition:
+    """u and its derivatives up to `order` agree at both ends of a coordinate.
+
+    The residual has one row per derivative (and per component): u, then ∂u, and so on.
+    """
+    check_name("coordinate", coordinate, domain.coordinates)
+    axis = domain.coordinates.index(coordinate)
+    low, high = domain.bounds[coordinate]
+
+    def residual(u: AbstractField, x: Point) -> Array:
+        opposite = x.at[axis].add(high - low)
+        jumps = [
+            u.d(*[coordinate] * n)(opposite) - u.d(*[coordinate] * n)(x) for n in range(order + 1)
+        ]
+        return jnp.concatenate([jnp.atleast_1d(jump) for jump in jumps])
+
+    return Condition(name, residual, domain.face(**{coordinate: low}), points, **options)
+
+
+def initial_value(name: str, domain: Box, value: Value, points: int, **options: Any) -> Condition:
+    """u = value at the first instant of a domain with a coordinate `t`."""
+    return dirichlet(name, _first_instant(domain), value, points, **options)
+
+
+def initial_velocity(
+    name: str, domain: Box, value: Value, points: int, **options: Any
+) -> Condition:
+    """∂u/∂t = value at the first instant of a domain with a coordinate `t`."""
+    where = _first_instant(domain)
+    return Condition(name, lambda u, x: u.d("t")(x) - _value_at(value, x), where, points, **options)
+
+
+def _first_instant(domain: Box) -> Box:
+    check_name("coordinate", "t", domain.coordinates)
+    return domain.face(t=domain.bounds["t"][0])
+
+
+def observations(
+    name: str,
+    domain: AbstractRegion,
+    points: np.ndarray,
+    values: np.ndarray,
+    observe: Callable[[AbstractField, Point], Array] = lambda u, x: u(x),
+) -> Condition:
+    """Data: what is observed of u at points (n, d) should equal values (n,) or (n, m).
+
+    `observe(u, x)` is what was measured, u itself unless given.
+    """
+    region = Points(points, domain.coordinates)
+    targets = np.asarray(values, float)
+    if targets.shape[:1] != (len(region.points),):
+        raise PinntkError(
+            "values",
+            got=f"shape {targets.shape}",
+            expected=f"one row for each of the {len(region.points)} points",
+        )
+    bad = ~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1)
+    if bad.any():
+        raise PinntkError(
+            f"values of condition {name!r}",
+            got=f"{int(bad.sum())} rows with NaN or infinity, the first at row {bad.argmax()}",
+            expected="finite numbers",
+            fix="Drop those rows from points and values.",
+        )
+
+    def residual(u: AbstractField, x: Point, y: Array) -> Array:
+        return observe(u, x) - y
+
+    return Condition(name, residual, region, len(region.points), targets=targets)

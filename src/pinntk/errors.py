@@ -1,0 +1,52 @@
+"""The errors that pinntk raises: each says which argument, what it got, what it wanted and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PinntkError(ValueError):
+    """Bad input. `str(error)` is one to four short sentences meant for a person.
+
+    **Arguments:** the name of the offending argument, the value it got, what was expected, and what
+    to write instead.
+    """
+
+    def __init__(self, argument: str, *, got: object, expected: str, fix: str = ""):
+        self.argument = argument
+        self.got = got
+        self.expected = expected
+        self.fix = fix
+        shown = got if isinstance(got, str) else repr(got)
+        text = f"{argument}: got {shown}; expected {expected}."
+        if fix:
+            text += f" {fix}"
+        super().__init__(text)
+
+
+class ResidualError(PinntkError):
+    """A condition's residual cannot be used: wrong shape or type, or it raised."""
+
+
+class MemoryLimitError(PinntkError):
+    """A result would not fit the memory that was granted."""
+
+
+class RunError(PinntkError):
+    """A run directory cannot be used: it exists, is corrupt, or belongs to another problem."""
+
+
+def unknown_name(argument: str, got: str, known: Iterable[str]) -> PinntkError:
+    """The error for a misspelt name, with the nearest known ones as the suggestion."""
+    names = list(known)
+    close = difflib.get_close_matches(got, names, n=3, cutoff=0.5)
+    fix = f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+    return PinntkError(argument, got=repr(got), expected=f"one of {', '.join(names)}", fix=fix)
+
+
+def check_name(argument: str, got: str, known: Iterable[str]) -> None:
+    """Raise the error of `unknown_name` unless `got` is one of the known names."""
+    names = list(known)
+    if got not in names:
+        raise unknown_name(argument, got, names)

@@ -1,0 +1,23 @@
+"""The residual Jacobian J and what is computed from it."""
+
+from pinntk.jacobian.dense import (
+    DenseJacobian,
+    block_traces,
+    cast,
+    check_memory,
+    dense_jacobian,
+    gram,
+    parameter_count,
+    trainable,
+)
+
+__all__ = [
+    "DenseJacobian",
+    "block_traces",
+    "cast",
+    "check_memory",
+    "dense_jacobian",
+    "gram",
+    "parameter_count",
+    "trainable",
+]

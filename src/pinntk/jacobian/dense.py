@@ -1,0 +1,147 @@
+"""The residual Jacobian J = ∂r/∂θ in dense form: one gradient per residual, a chunk of points at a time.
+
+The slow, obvious form, and the oracle for every other. Memory: J itself takes rows × parameters
+numbers; on top of it no more than `CHUNK_BYTES` of it are in the making at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from pinntk.errors import MemoryLimitError
+from pinntk.problem import Batch, Model, Problem, Sample
+
+#: Bytes of per-point gradients that are held at once while J or its traces are computed.
+CHUNK_BYTES = 2**26
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseJacobian:
+    """J by condition: name → (N_k, P), rows in the order of points, then components.
+
+    P counts the trainable numbers of the model in the order of `jax.flatten_util.ravel_pytree`.
+    """
+
+    blocks: dict[str, Float[Array, "rows parameters"]]
+
+
+def trainable(model: Model) -> tuple[Any, Any]:
+    """The model's floating-point arrays, which are trained, and all the rest."""
+    return eqx.partition(model, eqx.is_inexact_array)
+
+
+def parameter_count(model: Model) -> int:
+    """P, how many trainable numbers the model has."""
+    return sum(leaf.size for leaf in jax.tree.leaves(trainable(model)[0]))
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Every floating-point array of a pytree in another precision."""
+    return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, tree)
+
+
+def row_gradients(problem: Problem, model: Model, name: str) -> Callable[[Sample], Array]:
+    """∂r/∂θ of one condition at one point, as a function of the point: (m, P), m = 1 for a scalar."""
+    parameters, rest = trainable(model)
+    flat, unravel = ravel_pytree(parameters)
+
+    def residual(theta: Array, row: Sample) -> Array:
+        return jnp.atleast_1d(problem.residual_at(name, eqx.combine(unravel(theta), rest), row))
+
+    return lambda row: jax.jacrev(residual)(flat, row)
+
+
+def chunk_size(rows_per_point: int, parameters: int, itemsize: int) -> int:
+    """How many points' gradients fit `CHUNK_BYTES`, one at least."""
+    return max(1, CHUNK_BYTES // max(1, rows_per_point * parameters * itemsize))
+
+
+def dense_jacobian(
+    problem: Problem, model: Model, batch: Batch, memory_limit: float | None = None
+) -> DenseJacobian:
+    """J for every condition of the batch, in the dtype of the model.
+
+    **Raises:** `MemoryLimitError` when J would take more than `memory_limit` bytes (by default 60%
+    of what the machine has available); the message says how much and which subsample would fit.
+    """
+    rows = problem.rows(model, batch)
+    parameters = parameter_count(model)
+    itemsize = jax.tree.leaves(trainable(model)[0])[0].dtype.itemsize
+    check_memory(rows, parameters, itemsize, memory_limit)
+    return DenseJacobian(
+        {name: _block(problem, model, name, batch[name], count) for name, count in rows.items()}
+    )
+
+
+def _block(problem: Problem, model: Model, name: str, sample: Sample, rows: int) -> Array:
+    parameters, rest = trainable(model)
+    points = len(sample.points)
+    flat = ravel_pytree(parameters)[0]
+    size = chunk_size(rows // points, flat.size, flat.dtype.itemsize)
+
+    @jax.jit
+    def jacobian(parameters: Any, sample: Sample) -> Array:
+        gradients = row_gradients(problem, eqx.combine(parameters, rest), name)
+        return jax.lax.map(gradients, sample, batch_size=size).reshape(rows, -1)
+
+    return jacobian(parameters, sample)
+
+
+def gram(left: Float[Array, "a p"], right: Float[Array, "b p"]) -> Float[Array, "a b"]:
+    """left · rightᵀ at the highest precision of the device."""
+    return jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def block_traces(problem: Problem, model: Model, batch: Batch) -> dict[str, Float[Array, ""]]:
+    """tr K_kk of every condition: the sum of all squared entries of its J. Works inside jit.
+
+    J is never stored; `CHUNK_BYTES` bounds what is held.
+    """
+    traces = {}
+    flat = ravel_pytree(trainable(model)[0])[0]
+    for name, rows in problem.rows(model, batch).items():
+        sample = batch[name]
+        gradients = row_gradients(problem, model, name)
+        size = chunk_size(rows // len(sample.points), flat.size, flat.dtype.itemsize)
+        squared = jax.lax.map(
+            lambda row, g=gradients: jnp.sum(g(row) ** 2), sample, batch_size=size
+        )
+        traces[name] = jnp.sum(squared)
+    return traces
+
+
+def available_memory() -> float:
+    """Bytes of memory that the machine has to give now."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return float(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def check_memory(
+    rows: dict[str, int], parameters: int, itemsize: int, limit: float | None = None
+) -> None:
+    """Raise `MemoryLimitError` when J, K and its eigenvectors would not fit the limit in bytes."""
+    limit = 0.6 * available_memory() if limit is None else limit
+    n = sum(rows.values())
+    needed = n * parameters * itemsize + 4 * n**2 * 8
+    if needed > limit:
+        share = 0.9 * limit / needed
+        sizes = ", ".join(f"{name}: {max(1, int(share * count))}" for name, count in rows.items())
+        raise MemoryLimitError(
+            "kernel",
+            got=f"{n} residuals of {parameters} parameters, which take {needed / 1e9:.3g} GB",
+            expected=f"at most {limit / 1e9:.3g} GB",
+            fix=f"Use a subsample of the points ({sizes}) or a narrower network.",
+        )

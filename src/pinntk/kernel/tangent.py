@@ -1,0 +1,99 @@
+"""The tangent kernel K = J Jᵀ of a PINN in named blocks (Lemma 3.1 of Wang, Yu, Perdikaris 2022)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from pinntk.errors import PinntkError, check_name
+from pinntk.jacobian import cast, dense_jacobian, gram
+from pinntk.problem import Batch, Model, Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class TangentKernel:
+    """K over all residuals, float64, raw as in the paper: no weights, no 1/N_k.
+
+    `matrix` has shape (n, n) with n the sum of `rows`; condition k owns rows `slice_of(k)`, points in
+    order, then components.
+    """
+
+    matrix: Float[np.ndarray, "n n"]
+    rows: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The conditions, in the order of the blocks."""
+        return tuple(self.rows)
+
+    def slice_of(self, name: str) -> slice:
+        """Where the rows of a condition stand in the matrix."""
+        check_name("condition", name, self.names)
+        start = 0
+        for other, count in self.rows.items():
+            if other == name:
+                break
+            start += count
+        return slice(start, start + self.rows[name])
+
+    def block(self, row: str, column: str | None = None) -> Float[np.ndarray, "a b"]:
+        """K_kl = J_k J_lᵀ; the diagonal block K_kk when only one name is given."""
+        return self.matrix[self.slice_of(row), self.slice_of(column or row)]
+
+    def traces(self) -> dict[str, float]:
+        """tr K_kk of every condition."""
+        return {name: float(np.trace(self.block(name))) for name in self.names}
+
+    def rates(self) -> dict[str, float]:
+        """The average convergence rate tr(K_kk) / N_k of every condition (paper, Definition 4.1)."""
+        return average_rates(self.traces(), self.rows)
+
+    def weighted(self, weights: Mapping[str, float]) -> Float[np.ndarray, "n n"]:
+        """Λ^½ K Λ^½ with Λ = λ_k / N_k: the kernel of gradient descent on Σ λ_k mean r_k².
+
+        One step η multiplies the residual's share in a mode of eigenvalue μ by 1 − 2ημ.
+        """
+        root = self.root_weights(weights)
+        return root[:, None] * self.matrix * root[None, :]
+
+    def root_weights(self, weights: Mapping[str, float]) -> Float[np.ndarray, " n"]:
+        """√(λ_k / N_k) for every row."""
+        parts = [np.full(n, np.sqrt(weights[name] / n)) for name, n in self.rows.items()]
+        return np.concatenate(parts)
+
+
+def average_rates(traces: Mapping[str, float], rows: Mapping[str, int]) -> dict[str, float]:
+    """tr(K_kk) / N_k by name."""
+    return {name: trace / rows[name] for name, trace in traces.items()}
+
+
+def tangent_kernel(
+    problem: Problem, model: Model, batch: Batch, memory_limit: float | None = None
+) -> TangentKernel:
+    """K of a model at the points of a batch, computed in float64 whatever the model's dtype.
+
+    **Raises:** `MemoryLimitError` when it would not fit; `PinntkError` when it is not finite.
+    """
+    problem.check(model, batch)
+    with jax.enable_x64(True):
+        jacobian = dense_jacobian(
+            problem, cast(model, jnp.float64), cast(batch, jnp.float64), memory_limit
+        )
+        rows = {name: len(block) for name, block in jacobian.blocks.items()}
+        stacked = jnp.concatenate(list(jacobian.blocks.values()))
+        matrix = np.array(gram(stacked, stacked))
+    for name, count in rows.items():
+        where = TangentKernel(matrix, rows).slice_of(name)
+        finite = np.isfinite(np.diag(matrix)[where])
+        if not finite.all():
+            raise PinntkError(
+                f"kernel of condition {name!r}",
+                got=f"NaN or infinity at {int((~finite).sum())} of {count} residuals",
+                expected="finite derivatives with respect to the parameters",
+            )
+    return TangentKernel((matrix + matrix.T) / 2, rows)

@@ -1,0 +1,26 @@
+"""Models of a field: Equinox modules from one point (d,) to a scalar or to (m,) components."""
+
+from pinntk.nets.layers import (
+    NTK,
+    AbstractParametrization,
+    FourierFeatures,
+    InputScaling,
+    Linear,
+    Standard,
+    glorot,
+    lecun,
+)
+from pinntk.nets.mlp import MLP, ModifiedMLP
+
+__all__ = [
+    "MLP",
+    "NTK",
+    "AbstractParametrization",
+    "FourierFeatures",
+    "InputScaling",
+    "Linear",
+    "ModifiedMLP",
+    "Standard",
+    "glorot",
+    "lecun",
+]

@@ -1,0 +1,160 @@
+"""The linear layer in its parametrisations, and the maps that stand before a network."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pinntk.errors import PinntkError
+
+Initializer = Callable[..., Array]
+
+#: Normal with variance 2/(fan_in + fan_out), not truncated (Glorot and Bengio 2010, "Xavier").
+glorot = jax.nn.initializers.variance_scaling(1.0, "fan_avg", "normal")
+#: Normal with variance 1/fan_in, not truncated (LeCun 1998).
+lecun = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+
+
+class AbstractParametrization(abc.ABC):
+    """How a layer y = s·xW + b stores its numbers: the draw at initialisation and the factor s."""
+
+    @abc.abstractmethod
+    def weight(self, key: PRNGKeyArray, fan_in: int, fan_out: int) -> Float[Array, "i o"]:
+        """The stored weight at initialisation."""
+
+    @abc.abstractmethod
+    def bias(self, key: PRNGKeyArray, fan_out: int) -> Float[Array, " o"]:
+        """The stored bias at initialisation."""
+
+    @abc.abstractmethod
+    def factor(self, fan_in: int) -> float:
+        """The factor s on xW."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Standard(AbstractParametrization):
+    """y = xW + b, as in every deep-learning library; the variance is in the draw of W.
+
+    **Arguments:** `initializer` draws W (default `glorot`); biases are N(0, bias_std²).
+    """
+
+    initializer: Initializer = glorot
+    bias_std: float = 0.0
+
+    def weight(self, key: PRNGKeyArray, fan_in: int, fan_out: int) -> Float[Array, "i o"]:
+        return self.initializer(key, (fan_in, fan_out), float)
+
+    def bias(self, key: PRNGKeyArray, fan_out: int) -> Float[Array, " o"]:
+        return self.bias_std * jax.random.normal(key, (fan_out,))
+
+    def factor(self, fan_in: int) -> float:  # noqa: ARG002
+        return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NTK(AbstractParametrization):
+    """y = fan_in^(−1/2) xW + b with all entries of W and b drawn from N(0, 1).
+
+    The parametrisation under which the kernel has a limit as the width grows (Jacot et al. 2018;
+    Theorem 4.1 of Wang, Yu, Perdikaris 2022). The same learning rate means far smaller steps than
+    under `Standard`.
+    """
+
+    def weight(self, key: PRNGKeyArray, fan_in: int, fan_out: int) -> Float[Array, "i o"]:
+        return jax.random.normal(key, (fan_in, fan_out))
+
+    def bias(self, key: PRNGKeyArray, fan_out: int) -> Float[Array, " o"]:
+        return jax.random.normal(key, (fan_out,))
+
+    def factor(self, fan_in: int) -> float:
+        return 1.0 / math.sqrt(fan_in)
+
+
+class Linear(eqx.Module):
+    """y = s·xW + b with weight (fan_in, fan_out), bias (fan_out,) and the parametrisation's factor s."""
+
+    weight: Float[Array, "i o"]
+    bias: Float[Array, " o"]
+    factor: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        *,
+        parametrization: AbstractParametrization,
+        key: PRNGKeyArray,
+    ):
+        weight_key, bias_key = jax.random.split(key)
+        self.weight = parametrization.weight(weight_key, fan_in, fan_out)
+        self.bias = parametrization.bias(bias_key, fan_out)
+        self.factor = parametrization.factor(fan_in)
+
+    def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:
+        """The layer at one input of shape (fan_in,)."""
+        product = x @ self.weight
+        return (product if self.factor == 1.0 else self.factor * product) + self.bias
+
+
+class InputScaling(eqx.Module):
+    """x ↦ (x − shift) / scale per coordinate; not trained."""
+
+    shift: tuple[float, ...] = eqx.field(static=True)
+    scale: tuple[float, ...] = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if len(self.shift) != len(self.scale) or not all(s > 0 for s in self.scale):
+            raise PinntkError(
+                "scale", got=self.scale, expected="one positive number per coordinate"
+            )
+
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The scaled point."""
+        shift, scale = (np.asarray(values, x.dtype) for values in (self.shift, self.scale))
+        return (x - shift) / scale
+
+    @staticmethod
+    def to_unit(lower: Sequence[float], upper: Sequence[float]) -> InputScaling:
+        """Map the box from `lower` to `upper` onto [−1, 1]^d."""
+        centre = tuple((low + high) / 2 for low, high in zip(lower, upper, strict=True))
+        half = tuple((high - low) / 2 for low, high in zip(lower, upper, strict=True))
+        return InputScaling(centre, half)
+
+    @staticmethod
+    def standardize(points: np.ndarray) -> InputScaling:
+        """Mean 0 and standard deviation 1 over the given points (n, d)."""
+        values = np.asarray(points, np.float64)
+        return InputScaling(tuple(values.mean(0).tolist()), tuple(values.std(0).tolist()))
+
+    @staticmethod
+    def standardize_box(lower: Sequence[float], upper: Sequence[float]) -> InputScaling:
+        """Mean 0 and standard deviation 1 over the uniform distribution on a box."""
+        unit = InputScaling.to_unit(lower, upper)
+        return InputScaling(unit.shift, tuple(half / math.sqrt(3) for half in unit.scale))
+
+
+class FourierFeatures(eqx.Module):
+    """x ↦ (cos 2πxB, sin 2πxB) with B of shape (d, m) drawn from N(0, σ²); not trained.
+
+    Tancik et al., NeurIPS 2020; for PINNs Wang, Wang, Perdikaris, CMAME 384 (2021).
+    """
+
+    frequencies: Float[Array, "d m"]
+
+    def __init__(self, in_size: int, features: int, *, scale: float, key: PRNGKeyArray):
+        if features < 2 or features % 2:
+            raise PinntkError("features", got=features, expected="an even number, 2 or more")
+        self.frequencies = scale * jax.random.normal(key, (in_size, features // 2))
+
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " 2m"]:
+        """The embedded point."""
+        phase = 2 * jnp.pi * (x @ jax.lax.stop_gradient(self.frequencies))
+        return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])

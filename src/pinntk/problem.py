@@ -1,0 +1,202 @@
+"""A PDE problem: its domain, its conditions, its solution where one is known; and batches of points."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pinntk.calculus import Field, Point
+from pinntk.conditions import Condition
+from pinntk.domain import AbstractRegion, Points, UniformGrid
+from pinntk.errors import PinntkError, ResidualError, check_name
+from pinntk.recipe import Recipe
+from pinntk.tracing import merge_equal
+
+Model = Any  # any pytree that is a callable of one point
+
+
+class Sample(NamedTuple):
+    """The points of one condition, (n, d), with one target row for each where it is about data."""
+
+    points: Float[Array, "n d"]
+    targets: Array | None = None
+
+
+Batch = dict[str, Sample]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be solved: conditions by name over a domain.
+
+    **Arguments:** `fields` names the components of the unknown, one name for a scalar field;
+    `solution(x)` is the exact solution at one point, or None; `recipe` holds the settings a bare
+    `pinntk train` starts from.
+    """
+
+    name: str
+    domain: AbstractRegion
+    conditions: Sequence[Condition]
+    fields: tuple[str, ...] = ("u",)
+    solution: Callable[[Point], Array] | None = None
+    recipe: Recipe = Recipe()
+
+    def __post_init__(self) -> None:
+        if not self.conditions:
+            raise PinntkError("conditions", got="none", expected="at least one condition")
+        names = [condition.name for condition in self.conditions]
+        for name in names:
+            if names.count(name) > 1:
+                raise PinntkError(
+                    "conditions", got=f"two named {name!r}", expected="distinct names"
+                )
+        for condition in self.conditions:
+            self._check_region(condition)
+        object.__setattr__(self, "conditions", tuple(self.conditions))
+
+    def _check_region(self, condition: Condition) -> None:
+        where = condition.where
+        if where.coordinates != self.domain.coordinates:
+            raise PinntkError(
+                f"where of condition {condition.name!r}",
+                got=f"coordinates {where.coordinates}",
+                expected=f"the domain's coordinates {self.domain.coordinates}, in that order",
+            )
+        if isinstance(where, Points):
+            outside = ~self.domain.contains(where.points)
+            if outside.any():
+                first = where.points[outside.argmax()].tolist()
+                raise PinntkError(
+                    f"points of condition {condition.name!r}",
+                    got=f"{int(outside.sum())} of {len(outside)} outside the domain, first {first}",
+                    expected=f"points of {self.domain}",
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the conditions, in order."""
+        return tuple(condition.name for condition in self.conditions)
+
+    def condition(self, name: str) -> Condition:
+        """The condition of that name."""
+        check_name("condition", name, self.names)
+        return self.conditions[self.names.index(name)]
+
+    def field(self, function: Callable[[Point], Array]) -> Field:
+        """A model or formula as a field of this problem, with its coordinate and component names."""
+        if len(self.fields) > 1:
+            return Field(function, self.domain.coordinates, self.fields)
+        return Field(lambda x: jnp.reshape(function(x), ()), self.domain.coordinates)
+
+    def sample(self, key: PRNGKeyArray, dtype: Any = None) -> Batch:
+        """Points for every condition, drawn with `key`, in `dtype` (JAX's default float if None)."""
+        return {
+            c.name: draw(c, condition_key(key, i), dtype) for i, c in enumerate(self.conditions)
+        }
+
+    def redraw(self, batch: Batch, step: Array, key: PRNGKeyArray) -> Batch:
+        """The batch for a training step: new points where a condition asks for them at this step."""
+        fresh = dict(batch)
+        for i, condition in enumerate(self.conditions):
+            every = condition.redraw_every
+            if every is None:
+                continue
+            current = batch[condition.name]
+            step_key = jax.random.fold_in(condition_key(key, i), step)
+            new = lambda c=condition, k=step_key, old=current: draw(c, k, old.points.dtype)  # noqa: E731
+            due = (step % every == 0) & (step > 0)
+            fresh[condition.name] = jax.lax.cond(due, new, lambda old=current: old)
+        return fresh
+
+    def residuals(self, model: Model, batch: Batch) -> dict[str, Array]:
+        """r_k at every point of the batch: name → (n,) or (n, m)."""
+        return {
+            name: jax.vmap(lambda row, n=name: self.residual_at(n, model, row))(batch[name])
+            for name in self.names
+            if name in batch
+        }
+
+    def residual_at(self, name: str, model: Model, row: Sample) -> Array:
+        """The residual of one condition at one point; equal sub-expressions are computed once."""
+        condition = self.condition(name)
+        field = self.field(model)
+
+        def residual(row: Sample) -> Array:
+            extra = () if row.targets is None else (row.targets,)
+            return jnp.asarray(condition.residual(field, row.points, *extra))
+
+        return merge_equal(residual)(row)
+
+    def losses(self, model: Model, batch: Batch) -> dict[str, Array]:
+        """The unweighted loss of every condition: the mean of r² over its points and components."""
+        return {name: jnp.mean(r**2) for name, r in self.residuals(model, batch).items()}
+
+    def rows(self, model: Model, batch: Batch) -> dict[str, int]:
+        """N_k: how many residuals each condition has, points times components."""
+        shapes = jax.eval_shape(lambda points: self.residuals(model, points), batch)
+        return {name: int(np.prod(shapes[name].shape)) for name in self.names if name in batch}
+
+    def check(self, model: Model, batch: Batch) -> None:
+        """Raise `ResidualError` with the condition's name where a residual cannot be used."""
+        for name, sample in batch.items():
+            one = jax.tree.map(lambda a: a[0], sample)
+            try:
+                shape = jax.eval_shape(lambda row, n=name: self.residual_at(n, model, row), one)
+            except PinntkError as error:
+                raise ResidualError(
+                    f"residual of condition {name!r}",
+                    got=f"an error: {error}",
+                    expected="a residual of the model at one point",
+                ) from error
+            except Exception as error:
+                raise ResidualError(
+                    f"residual of condition {name!r}",
+                    got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+                    expected="a function (u, x) that returns a number or a vector at one point x",
+                ) from error
+            if not jnp.issubdtype(shape.dtype, jnp.floating):
+                raise ResidualError(
+                    f"residual of condition {name!r}",
+                    got=f"dtype {shape.dtype}",
+                    expected="a floating-point residual, which can be differentiated",
+                )
+            if len(shape.shape) > 1 or 0 in shape.shape:
+                raise ResidualError(
+                    f"residual of condition {name!r}",
+                    got=f"shape {shape.shape} at one point",
+                    expected="a scalar () or a vector (m,) with m ≥ 1",
+                    fix="Write it for one point; pinntk does the batching.",
+                )
+
+    def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
+        """A uniform grid over the domain on which errors are measured: about 10,000 points, 1,001 in 1-D."""
+        d = len(self.domain.coordinates)
+        side = per_side or {1: 1001, 2: 101, 3: 21}.get(d, max(3, round(10_000 ** (1 / d))))
+        if isinstance(self.domain, Points):
+            return jnp.asarray(self.domain.points, dtype)
+        points = self.domain.sample(UniformGrid(), side**d, jax.random.key(0))
+        return points if dtype is None else points.astype(dtype)
+
+
+def condition_key(key: PRNGKeyArray, index: int) -> PRNGKeyArray:
+    """The key of one condition, so that adding a condition does not move another's points."""
+    return jax.random.fold_in(key, index)
+
+
+def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
+    """New points for one condition."""
+    points = condition.where.sample(condition.sampler, int(condition.points), key)
+    dtype = points.dtype if dtype is None else dtype
+    targets = None if condition.targets is None else jnp.asarray(condition.targets, dtype)
+    return Sample(points.astype(dtype), targets)
+
+
+def relative_l2(prediction: Array, exact: Array) -> Array:
+    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components."""
+    return jnp.sqrt(jnp.sum((prediction - exact) ** 2) / jnp.sum(exact**2))

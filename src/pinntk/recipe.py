@@ -1,0 +1,65 @@
+"""The settings of a run as plain data, so that they can be written to a file and read back.
+
+Here, and at the command line that fills it, behaviour is named by strings; `pinntk.training.build`
+turns them into objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pinntk.errors import PinntkError, check_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a problem is trained unless told otherwise. Every field is an option of `pinntk train`.
+
+    `learning_rate` decays by the factor `decay_rate` per `decay_steps` steps (continuously) where
+    both are given. `scaling` maps the inputs: "unit" to [−1, 1], "standard" to mean 0 and deviation 1
+    over the domain, "points" the same over the points of the condition `residual`, or "none".
+    `fourier_features` counts random Fourier features of scale `fourier_scale`; 0 for none.
+    """
+
+    network: str = "mlp"
+    width: int = 50
+    depth: int = 3
+    activation: str = "tanh"
+    parametrization: str = "standard"
+    initializer: str = "glorot"
+    bias_std: float = 0.0
+    scaling: str = "unit"
+    fourier_features: int = 0
+    fourier_scale: float = 1.0
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    decay_rate: float | None = None
+    decay_steps: int | None = None
+    steps: int = 10_000
+    weighting: str = "ntk"
+    every: int = 100
+    moving_average: float = 0.0
+    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    log_every: int = 100
+    dtype: str = "float32"
+
+    def replace(self, **changes: Any) -> Recipe:
+        """A copy with the given settings changed; None leaves a setting as it is."""
+        known = {field.name for field in dataclasses.fields(self)}
+        for name in changes:
+            check_name("setting", name, known)
+        return dataclasses.replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as a JSON-ready dictionary."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(settings: Mapping[str, Any]) -> Recipe:
+        """The inverse of `as_dict`."""
+        try:
+            return Recipe().replace(**settings)
+        except TypeError as error:
+            raise PinntkError("settings", got=str(error), expected="what as_dict wrote") from error
