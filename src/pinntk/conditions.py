@@ -67,7 +67,7 @@ def _value_at(value: Value, point: Point) -> Array | float:
 def dirichlet(
     name: str, where: AbstractRegion, value: Value, points: int, **options: Any
 ) -> Condition:
-    """u = value on the region; `value` is a number or a function of the point."""
+    """U = value on the region; `value` is a number or a function of the point."""
     return Condition(name, lambda u, x: u(x) - _value_at(value, x), where, points, **options)
 
 
@@ -101,7 +101,7 @@ def robin(
 def periodic(
     name: str, domain: Box, coordinate: str, points: int, *, order: int = 1, **options: Any
 ) -> Condition:
-    """u and its derivatives up to `order` agree at both ends of a coordinate.
+    """U and its derivatives up to `order` agree at both ends of a coordinate.
 
     The residual has one row per derivative (and per component): u, then ∂u, and so on.
     """
@@ -120,7 +120,7 @@ def periodic(
 
 
 def initial_value(name: str, domain: Box, value: Value, points: int, **options: Any) -> Condition:
-    """u = value at the first instant of a domain with a coordinate `t`."""
+    """U = value at the first instant of a domain with a coordinate `t`."""
     return dirichlet(name, _first_instant(domain), value, points, **options)
 
 
@@ -166,6 +166,13 @@ def observations(
         )
 
     def residual(u: AbstractField, x: Point, y: Array) -> Array:
-        return observe(u, x) - y
+        observed = observe(u, x)
+        if jnp.size(observed) != jnp.size(y):
+            raise PinntkError(
+                f"values of condition {name!r}",
+                got=f"{jnp.size(y)} for each point",
+                expected=f"{jnp.size(observed)}, as many as are observed of u",
+            )
+        return jnp.reshape(observed, jnp.shape(y)) - y
 
     return Condition(name, residual, region, len(region.points), targets=targets)

@@ -109,7 +109,7 @@ class Problem:
                 continue
             current = batch[condition.name]
             step_key = jax.random.fold_in(condition_key(key, i), step)
-            new = lambda c=condition, k=step_key, old=current: draw(c, k, old.points.dtype)  # noqa: E731
+            new = lambda c=condition, k=step_key, old=current: draw(c, k, old.points.dtype)
             due = (step % every == 0) & (step > 0)
             fresh[condition.name] = jax.lax.cond(due, new, lambda old=current: old)
         return fresh
@@ -175,7 +175,7 @@ class Problem:
                 )
 
     def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
-        """A uniform grid over the domain on which errors are measured: about 10,000 points, 1,001 in 1-D."""
+        """The uniform grid on which errors are measured: about 10,000 points, 1,001 in 1-D."""
         d = len(self.domain.coordinates)
         side = per_side or {1: 1001, 2: 101, 3: 21}.get(d, max(3, round(10_000 ** (1 / d))))
         if isinstance(self.domain, Points):
@@ -198,5 +198,11 @@ def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
 
 
 def relative_l2(prediction: Array, exact: Array) -> Array:
-    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components."""
+    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components; the shapes must be equal."""
+    if jnp.shape(prediction) != jnp.shape(exact):
+        raise PinntkError(
+            "prediction",
+            got=f"shape {jnp.shape(prediction)}",
+            expected=f"the shape of the exact values, {jnp.shape(exact)}",
+        )
     return jnp.sqrt(jnp.sum((prediction - exact) ** 2) / jnp.sum(exact**2))

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinntk.calculus.taylor import second_order
-from pinntk.errors import check_name
+from pinntk.errors import PinntkError, check_name
 
 Point = Float[Array, " d"]
 Index = tuple[int, ...]
@@ -39,6 +39,7 @@ class AbstractField(abc.ABC):
 
     coordinates: tuple[str, ...]
     components_named: tuple[str, ...]
+    __array_ufunc__ = None  # an array times a field is a field, not an array of fields
 
     @abc.abstractmethod
     def __call__(self, point: Point) -> Array:
@@ -83,7 +84,19 @@ class AbstractField(abc.ABC):
             index = self.components_named.index(component)
         else:
             index = component
-        return Field(lambda point: self(point)[index], self.coordinates)
+
+        def entry(point: Point) -> Array:
+            value = self(point)
+            # JAX clamps an index that is out of range to the last entry, without a word.
+            if jnp.ndim(value) == 0 or not -len(value) <= index < len(value):
+                raise PinntkError(
+                    "component",
+                    got=repr(component),
+                    expected=f"an entry of the field's value, whose shape is {jnp.shape(value)}",
+                )
+            return value[index]
+
+        return Field(entry, self.coordinates)
 
     def components(self) -> tuple[Field, ...]:
         """All components in order, to be unpacked: `u, v, p = w.components()`."""
@@ -119,6 +132,10 @@ class AbstractField(abc.ABC):
 
     def __truediv__(self, other: Any) -> AbstractField:
         return _pointwise(operator.truediv, self, other) if callable(other) else self * (1 / other)
+
+    def __rtruediv__(self, other: Any) -> AbstractField:
+        above = other if callable(other) else lambda _: _scalar(other)
+        return _pointwise(lambda below, value: value / below, self, above)
 
     def __pow__(self, exponent: int | float) -> AbstractField:
         return Field(lambda point: self(point) ** exponent, self.coordinates)
@@ -197,11 +214,11 @@ def _scalar(value: Any) -> Any:
 
 
 def _sum(left: AbstractField, right: Any, sign: float) -> AbstractField:
-    """left + sign · right; derivatives of the same function are merged into one operator."""
+    """Left + sign · right; derivatives of the same function are merged into one operator."""
     if isinstance(right, AbstractField):
         base, terms = left._terms()
         other_base, other_terms = right._terms()
-        if base == other_base:
+        if base is other_base:
             merged = dict(terms)
             for index, value in other_terms.items():
                 merged[index] = merged[index] + sign * value if index in merged else sign * value

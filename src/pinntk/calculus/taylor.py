@@ -32,16 +32,63 @@ from pinntk.tracing import bind, inner_jaxpr
 
 #: Steps that are linear in all their inputs together: their second derivative is zero.
 LINEAR = frozenset(
-    "add add_any sub neg reshape broadcast_in_dim transpose squeeze expand_dims slice concatenate "
-    "pad rev reduce_sum cumsum convert_element_type copy copy_p select_n gather dynamic_slice "
-    "real imag".split()
+    [
+        "add",
+        "add_any",
+        "sub",
+        "neg",
+        "reshape",
+        "broadcast_in_dim",
+        "transpose",
+        "squeeze",
+        "expand_dims",
+        "slice",
+        "concatenate",
+        "pad",
+        "rev",
+        "reduce_sum",
+        "cumsum",
+        "convert_element_type",
+        "copy",
+        "copy_p",
+        "select_n",
+        "gather",
+        "dynamic_slice",
+        "real",
+        "imag",
+    ]
 )
 #: Steps that are linear in each input alone: no second derivative while only one input moves.
 MULTILINEAR = frozenset({"mul", "dot_general"})
 #: Elementwise functions of one input: p', p'' are computed once and used for every tangent.
 ELEMENTWISE = frozenset(
-    "tanh sin cos tan exp exp2 log log1p expm1 logistic integer_pow sqrt rsqrt cbrt square erf erfc "
-    "sinh cosh asin acos atan asinh acosh atanh".split()
+    [
+        "tanh",
+        "sin",
+        "cos",
+        "tan",
+        "exp",
+        "exp2",
+        "log",
+        "log1p",
+        "expm1",
+        "logistic",
+        "integer_pow",
+        "sqrt",
+        "rsqrt",
+        "cbrt",
+        "square",
+        "erf",
+        "erfc",
+        "sinh",
+        "cosh",
+        "asin",
+        "acos",
+        "atan",
+        "asinh",
+        "acosh",
+        "atanh",
+    ]
 )
 
 Second = Mapping[tuple[int, int], Any]

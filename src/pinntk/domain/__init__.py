@@ -13,6 +13,6 @@ __all__ = [
     "Random",
     "Sobol",
     "SpaceTime",
-    "Union",
     "UniformGrid",
+    "Union",
 ]

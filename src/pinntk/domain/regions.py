@@ -145,7 +145,10 @@ class SpaceTime(Box):
 
     def walls(self, *names: str) -> Union:
         """Both ends of the named space coordinates, of all of them when none is named."""
-        return self.faces(*(names or [name for name in self.coordinates if name != "t"]))
+        space = names or tuple(name for name in self.coordinates if name != "t")
+        if not space:
+            raise PinntkError("walls", got=self, expected="a domain with a space coordinate")
+        return self.faces(*space)
 
 
 class Union(AbstractRegion):

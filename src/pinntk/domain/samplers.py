@@ -55,9 +55,9 @@ class Sobol(AbstractSampler):
         if d == 0:
             return jnp.zeros((n, 0))
         shift = jax.random.bits(key, (d,), jnp.uint32)
-        shifted = jnp.asarray(_sobol_bits(n, d)) ^ shift
-        # The upper 24 bits are the ones that float32 can hold; half a unit keeps points off the wall.
-        return ((shifted >> 8).astype(float) + 0.5) / 2**24
+        shifted = jnp.asarray(_sobol_bits(n, d)) ^ shift[None, :]
+        # With half a unit added, 23 bits are what float32 can hold: no point lies on a wall.
+        return ((shifted >> 9).astype(float) + 0.5) / 2**23
 
 
 @functools.lru_cache(maxsize=64)

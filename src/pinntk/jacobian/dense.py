@@ -97,12 +97,12 @@ def _block(problem: Problem, model: Model, name: str, sample: Sample, rows: int)
 
 
 def gram(left: Float[Array, "a p"], right: Float[Array, "b p"]) -> Float[Array, "a b"]:
-    """left · rightᵀ at the highest precision of the device."""
+    """Left · rightᵀ at the highest precision of the device."""
     return jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def block_traces(problem: Problem, model: Model, batch: Batch) -> dict[str, Float[Array, ""]]:
-    """tr K_kk of every condition: the sum of all squared entries of its J. Works inside jit.
+    """Tr K_kk of every condition: the sum of all squared entries of its J. Works inside jit.
 
     J is never stored; `CHUNK_BYTES` bounds what is held.
     """

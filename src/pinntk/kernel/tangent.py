@@ -46,7 +46,7 @@ class TangentKernel:
         return self.matrix[self.slice_of(row), self.slice_of(column or row)]
 
     def traces(self) -> dict[str, float]:
-        """tr K_kk of every condition."""
+        """Tr K_kk of every condition."""
         return {name: float(np.trace(self.block(name))) for name in self.names}
 
     def rates(self) -> dict[str, float]:

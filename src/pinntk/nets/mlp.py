@@ -44,8 +44,9 @@ class MLP(eqx.Module):
         embedding_size: int | None = None,
         key: PRNGKeyArray,
     ):
-        _check_size("width", width)
-        _check_size("depth", depth)
+        _check_sizes(
+            in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
+        )
         parametrization = parametrization or Standard()
         sizes = [embedding_size or in_size, *[width] * depth, out_size or 1]
         keys = jax.random.split(key, depth + 1)
@@ -95,8 +96,9 @@ class ModifiedMLP(eqx.Module):
         embedding_size: int | None = None,
         key: PRNGKeyArray,
     ):
-        _check_size("width", width)
-        _check_size("depth", depth)
+        _check_sizes(
+            in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
+        )
         parametrization = parametrization or Standard()
         first = embedding_size or in_size
         sizes = [first, *[width] * depth, out_size or 1]
@@ -126,6 +128,7 @@ class ModifiedMLP(eqx.Module):
         return output[0] if self.scalar else output
 
 
-def _check_size(argument: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise PinntkError(argument, got=value, expected="a whole number, 1 or more")
+def _check_sizes(**sizes: int) -> None:
+    for argument, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise PinntkError(argument, got=value, expected="a whole number, 1 or more")

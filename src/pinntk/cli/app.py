@@ -1,0 +1,251 @@
+"""The command `pinntk`: list, diagnose, train, resume, report. Thin: it parses, calls and prints."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import pinntk.cli.options as o
+from pinntk.cli import tables
+from pinntk.diagnosis import diagnose as examine
+from pinntk.errors import PinntkError
+from pinntk.runs import (
+    Setup,
+    resume_run,
+    set_up,
+    start_run,
+    step_size_warning,
+)
+from pinntk.training import Outcome, Result, progress_bar
+from pinntk.training.checkpoint import write_atomically
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Why does my PINN not train, and what makes it train?",
+)
+
+#: Exit codes: 0 done (also when a time budget ended it), 2 bad input, 3 diverged, 130 interrupted.
+EXIT_CODES = {Outcome.DIVERGED: 3, Outcome.INTERRUPTED: 130}
+
+
+@app.command(name="list")
+def list_problems() -> None:
+    """Show the problems of the library."""
+    tables.console.print(tables.problem_table())
+
+
+@app.command()
+def diagnose(
+    problem: o.ProblemArgument,
+    preset: o.Preset = None,
+    network: o.Network = None,
+    width: o.Width = None,
+    depth: o.Depth = None,
+    activation: o.Activation = None,
+    parametrization: o.Parametrization = None,
+    scaling: o.Scaling = None,
+    fourier_features: o.FourierFeatures = None,
+    fourier_scale: o.FourierScale = None,
+    weights: o.WeightOptions = None,
+    optimizer: o.Optimizer = None,
+    learning_rate: o.LearningRate = None,
+    steps: o.Steps = None,
+    dtype: o.Dtype = None,
+    seed: o.Seed = 0,
+    json_file: o.Json = None,
+) -> None:
+    """Compute the kernel of every loss term before training and say what it means."""
+    given = o.parse_weights(weights)
+    setup = set_up(
+        problem,
+        preset,
+        o.recipe_changes(
+            network=network,
+            width=width,
+            depth=depth,
+            activation=activation,
+            parametrization=parametrization,
+            scaling=scaling,
+            fourier_features=fourier_features,
+            fourier_scale=fourier_scale,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            steps=steps,
+            dtype=dtype,
+            weights=given,
+        ),
+        seed,
+    )
+    _print_setup(setup)
+    recipe = setup.recipe
+    with tables.errors.status("computing the kernel"):
+        found = examine(
+            setup.problem,
+            setup.model,
+            setup.batch,
+            steps=recipe.steps,
+            learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else None,
+            weights=given,
+        )
+    if json_file is not None:
+        record = {"seed": seed, "recipe": recipe.as_dict(), **found.as_dict()}
+        text = json.dumps(record, indent=2) + "\n"
+        if str(json_file) == "-":
+            sys.stdout.write(text)
+            return
+        write_atomically(json_file, text.encode())
+    tables.console.print(tables.diagnosis_table(found))
+    tables.console.print(tables.diagnosis_legend(found), style="dim")
+    for line in found.verdict:
+        tables.console.print(f"\n{line}", markup=False, highlight=False)
+
+
+@app.command()
+def train(
+    problem: o.ProblemArgument,
+    preset: o.Preset = None,
+    network: o.Network = None,
+    width: o.Width = None,
+    depth: o.Depth = None,
+    activation: o.Activation = None,
+    parametrization: o.Parametrization = None,
+    scaling: o.Scaling = None,
+    fourier_features: o.FourierFeatures = None,
+    fourier_scale: o.FourierScale = None,
+    weighting: o.Weighting = None,
+    weights: o.WeightOptions = None,
+    every: o.Every = None,
+    moving_average: o.MovingAverage = None,
+    optimizer: o.Optimizer = None,
+    learning_rate: o.LearningRate = None,
+    decay_rate: o.DecayRate = None,
+    decay_steps: o.DecaySteps = None,
+    steps: o.Steps = None,
+    log_every: o.LogEvery = None,
+    dtype: o.Dtype = None,
+    seed: o.Seed = 0,
+    budget: o.Budget = None,
+    checkpoint_every: o.CheckpointEvery = None,
+    out: o.Out = None,
+) -> None:
+    """Train a PINN; with --out, keep everything in a directory that can be resumed."""
+    setup = set_up(
+        problem,
+        preset,
+        o.recipe_changes(
+            network=network,
+            width=width,
+            depth=depth,
+            activation=activation,
+            parametrization=parametrization,
+            scaling=scaling,
+            fourier_features=fourier_features,
+            fourier_scale=fourier_scale,
+            weighting=weighting,
+            weights=o.parse_weights(weights),
+            every=every,
+            moving_average=moving_average,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            decay_rate=decay_rate,
+            decay_steps=decay_steps,
+            steps=steps,
+            log_every=log_every,
+            dtype=dtype,
+        ),
+        seed,
+    )
+    seconds = o.parse_budget(budget)
+    _print_setup(setup)
+    warning = step_size_warning(setup)
+    if warning:
+        tables.print_warning(warning)
+    with progress_bar(setup.recipe.steps, tables.errors) as bar:
+        result = start_run(
+            setup,
+            out,
+            budget=seconds,
+            checkpoint_every=checkpoint_every,
+            command=sys.argv,
+            observers=[bar],
+        )
+    _print_result(result, out)
+
+
+@app.command()
+def resume(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    budget: o.Budget = None,
+) -> None:
+    """Go on with an interrupted run, as if it had not been interrupted."""
+    with progress_bar(1, tables.errors) as bar:
+        result, warnings = resume_run(directory, budget=o.parse_budget(budget), observers=[bar])
+    for warning in warnings:
+        tables.print_warning(warning)
+    _print_result(result, directory)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+) -> None:
+    """Draw losses, weights, error, spectra and solution of a run into DIR/report."""
+    from pinntk.report import write_report  # Matplotlib is loaded for this command alone
+
+    with tables.errors.status("drawing"):
+        files = write_report(directory)
+    for file in files:
+        tables.console.print(str(file), markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_setup(setup: Setup) -> None:
+    recipe = setup.recipe
+    weighting = recipe.weighting
+    if recipe.weighting == "fixed" and recipe.weights:
+        weighting = ", ".join(f"{name} {value:g}" for name, value in recipe.weights.items())
+    shape = f"{recipe.network} {recipe.depth}×{recipe.width} {recipe.activation}"
+    line = tables.settings_line(
+        {
+            setup.spec: shape,
+            "parameters": f"{setup.parameters:,}",
+            recipe.optimizer: f"{recipe.learning_rate:g}",
+            "weighting": weighting,
+            "steps": f"{recipe.steps:,}",
+            "dtype": recipe.dtype,
+            "seed": setup.seed,
+        }
+    )
+    tables.console.print(line, markup=False, highlight=False)
+
+
+def _print_result(result: Result, out: Path | None) -> None:
+    tables.console.print(tables.result_table(result))
+    tables.console.print(tables.result_line(result), markup=False, highlight=False)
+    if out is not None:
+        unfinished = result.outcome in (Outcome.INTERRUPTED, Outcome.BUDGET)
+        verb = "Go on with: pinntk resume" if unfinished else "Figures: pinntk report"
+        tables.console.print(f"{verb} {out}", markup=False, highlight=False, soft_wrap=True)
+    code = EXIT_CODES.get(result.outcome, 0)
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point: errors become one message and exit code 2, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except PinntkError as error:
+        tables.print_error(str(error))
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        tables.print_error("interrupted")
+        raise SystemExit(130) from None

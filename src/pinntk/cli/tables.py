@@ -1,0 +1,98 @@
+"""What the commands print: tables and verdicts, through Rich."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pinntk.diagnosis import Diagnosis
+from pinntk.problems.registry import PROBLEMS
+from pinntk.training import Result
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def problem_table() -> Table:
+    """The library, one problem per line."""
+    table = Table("name", "conditions", "presets", "problem", box=None, header_style="bold")
+    for name, entry in PROBLEMS.items():
+        names = ", ".join(entry.factory().names)
+        table.add_row(name, names, ", ".join(entry.presets), entry.description)
+    return table
+
+
+def diagnosis_table(found: Diagnosis) -> Table:
+    """A row per condition."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("condition")
+    for column in ("points", "tr K", "rate", "λ_max", "rank", "unlearned", "loss left", "weight"):
+        table.add_column(column, justify="right")
+    for report in found.conditions:
+        table.add_row(
+            report.name,
+            str(report.points),
+            f"{report.trace:.2g}",
+            f"{report.rate:.2g}",
+            f"{report.largest_eigenvalue:.2g}",
+            f"{report.rank}/{report.residuals}",
+            share(report.out_of_reach),
+            share(report.loss_left),
+            f"{report.ntk_weight:.3g}",
+        )
+    return table
+
+
+def diagnosis_legend(found: Diagnosis) -> str:
+    """What the columns mean."""
+    return (
+        "rate: tr K/N, the average convergence rate. "
+        f"unlearned: energy of the initial residual in modes not learned in {found.steps:,} steps of "
+        f"gradient descent at {found.learning_rate:.2g} (100% is all of the condition's own; slow modes "
+        "shared with others can hold more). loss left: the loss predicted then, as a share of today's. "
+        "weight: what Algorithm 1 would set."
+    )
+
+
+def share(value: float) -> str:
+    """A share as a percentage of two digits: 0%, 1.2%, 53%, 950%, >1000%."""
+    percent = 100 * value
+    if percent < 0.01:
+        return "0%"
+    return ">1000%" if percent > 1000 else f"{percent:.2g}%" if percent < 100 else f"{percent:.0f}%"
+
+
+def result_table(result: Result) -> Table:
+    """Loss and weight of every condition at the end."""
+    table = Table("condition", box=None, header_style="bold", pad_edge=False)
+    table.add_column("loss", justify="right")
+    table.add_column("weight", justify="right")
+    for name in result.losses:
+        table.add_row(name, f"{result.losses[name]:.3e}", f"{result.weights[name]:.4g}")
+    return table
+
+
+def result_line(result: Result) -> str:
+    """How a run ended, in one line."""
+    text = f"{result.message[:1].upper()}{result.message[1:]} in {result.seconds:.1f} s."
+    if result.relative_l2 is not None:
+        text += f" Relative L2 error {result.relative_l2:.3e}."
+    return text
+
+
+def print_error(message: str) -> None:
+    """An error on standard error, without markup."""
+    errors.print(Text.assemble(("Error: ", "bold red"), message), soft_wrap=True)
+
+
+def print_warning(message: str) -> None:
+    """A warning on standard error."""
+    errors.print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+def settings_line(setting: Mapping[str, object]) -> str:
+    """`name value` pairs in one line."""
+    return " · ".join(f"{name} {value}" for name, value in setting.items())

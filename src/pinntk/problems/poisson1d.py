@@ -1,0 +1,75 @@
+"""The 1-D Poisson equation, the simplest problem on which a PINN shows its spectral bias."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from pinntk.calculus import AbstractField, Point
+from pinntk.conditions import Condition, dirichlet
+from pinntk.domain import AbstractSampler, Interval, Sobol, UniformGrid
+from pinntk.problem import Problem
+from pinntk.problems._parameters import positive
+from pinntk.recipe import Recipe
+
+
+def poisson1d(a: float = 1.0) -> Problem:
+    """The equation u'' = f on x ∈ [0, 1], u given at both ends.
+
+    Solution u*(x) = sin(aπx), hence f(x) = −(aπ)² sin(aπx). Figures 1 to 5 of Wang, Yu, Perdikaris,
+    J. Comput. Phys. 449 (2022) 110768, with a = 1, 2, 4.
+
+    **Arguments:** `a > 0`: half-waves over the interval; a plain PINN fails from about a = 4 on.
+
+    **Conditions:** `boundary` (2 points), `residual` (256 points).
+    """
+    recipe = Recipe(steps=20_000)
+    return _poisson1d(a, boundary=2, residual=256, sampler=Sobol(), recipe=recipe)
+
+
+def poisson1d_paper(a: float = 4.0) -> Problem:
+    """`poisson1d` in the setting of the paper's authors (figure 4 and their published notebook).
+
+    50 copies of each end, 100 equally spaced interior points, one hidden layer of 100 tanh units in
+    the standard parametrisation (weights N(0, 1/fan_in), biases N(0, 1)), inputs normalised by the
+    mean and deviation of the interior points, 40,000 steps of full-batch gradient descent at 1e-5,
+    no weights.
+    """
+    recipe = Recipe(
+        width=100,
+        depth=1,
+        activation="tanh",
+        parametrization="standard",
+        initializer="lecun",
+        bias_std=1.0,
+        scaling="points",
+        optimizer="sgd",
+        learning_rate=1e-5,
+        steps=40_000,
+        weighting="fixed",
+        dtype="float32",
+    )
+    return _poisson1d(a, boundary=100, residual=100, sampler=UniformGrid(), recipe=recipe)
+
+
+def _poisson1d(
+    a: float, *, boundary: int, residual: int, sampler: AbstractSampler, recipe: Recipe
+) -> Problem:
+    frequency = positive("a", a) * math.pi
+    domain = Interval(x=(0.0, 1.0))
+
+    def solution(p: Point) -> Array:
+        (x,) = p
+        return jnp.sin(frequency * x)
+
+    def poisson(u: AbstractField, p: Point) -> Array:
+        f = -(frequency**2) * solution(p)
+        return u.d("x", "x")(p) - f
+
+    conditions = [
+        dirichlet("boundary", domain.faces(), solution, boundary),
+        Condition("residual", poisson, domain, residual, sampler=sampler),
+    ]
+    return Problem("poisson1d", domain, conditions, solution=solution, recipe=recipe)

@@ -1,0 +1,89 @@
+"""The 1-D wave equation, whose three loss terms converge at rates orders of magnitude apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from pinntk.calculus import AbstractField, Point
+from pinntk.conditions import Condition, dirichlet, initial_velocity
+from pinntk.domain import Random, SpaceTime, Union
+from pinntk.problem import Problem
+from pinntk.problems._parameters import positive
+from pinntk.recipe import Recipe
+
+
+def wave1d(c: float = 2.0, a: float = 4.0) -> Problem:
+    """u_tt = c² u_xx on (x, t) ∈ [0, 1]²; u given at t = 0 and at both walls, u_t(x, 0) = 0.
+
+    Solution u*(x, t) = sin(πx) cos(cπt) + ½ sin(aπx) cos(acπt), zero at the walls for whole a.
+    Figures 6 to 8 of Wang, Yu, Perdikaris, J. Comput. Phys. 449 (2022) 110768, with c = 2, a = 4.
+
+    **Arguments:** `c > 0`: the speed; `a > 0`: half-waves of the second mode over the interval.
+
+    **Conditions**, grouped as in the paper: `values` (u at t = 0 and at the walls, a third of the
+    points each), `velocity` (u_t at t = 0), `residual`.
+    """
+    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
+    return _wave1d(c, a, values=192, velocity=64, residual=512, options={}, recipe=recipe)
+
+
+def wave1d_paper(c: float = 2.0, a: float = 4.0) -> Problem:
+    """`wave1d` in the paper's setting: 300 random points per condition, new ones at every step.
+
+    A 3×500 tanh network with Xavier normal weights and zero biases, normalised inputs, Adam at
+    1e-3 × 0.9 per 1,000 steps, 80,000 steps, Algorithm 1 every 100 steps (figures 6 to 8).
+    """
+    recipe = Recipe(
+        width=500,
+        depth=3,
+        activation="tanh",
+        parametrization="standard",
+        initializer="glorot",
+        bias_std=0.0,
+        scaling="standard",
+        optimizer="adam",
+        learning_rate=1e-3,
+        decay_rate=0.9,
+        decay_steps=1000,
+        steps=80_000,
+        weighting="ntk",
+        every=100,
+        dtype="float32",
+    )
+    redrawn = {"sampler": Random(), "redraw_every": 1}
+    return _wave1d(c, a, values=300, velocity=300, residual=300, options=redrawn, recipe=recipe)
+
+
+def _wave1d(
+    c: float,
+    a: float,
+    *,
+    values: int,
+    velocity: int,
+    residual: int,
+    options: dict[str, Any],
+    recipe: Recipe,
+) -> Problem:
+    c, a = positive("c", c), positive("a", a)
+    domain = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
+    known = Union([domain.initial(), *domain.walls().parts])
+
+    def solution(p: Point) -> Array:
+        x, t = p
+        slow = jnp.sin(math.pi * x) * jnp.cos(c * math.pi * t)
+        fast = jnp.sin(a * math.pi * x) * jnp.cos(a * c * math.pi * t)
+        return slow + 0.5 * fast
+
+    def wave(u: AbstractField, p: Point) -> Array:
+        return (u.d("t", "t") - c**2 * u.d("x", "x"))(p)
+
+    conditions = [
+        dirichlet("values", known, solution, values, **options),
+        initial_velocity("velocity", domain, 0.0, velocity, **options),
+        Condition("residual", wave, domain, residual, **options),
+    ]
+    return Problem("wave1d", domain, conditions, solution=solution, recipe=recipe)

@@ -1,0 +1,142 @@
+"""The figures of a run directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from pinntk.domain import Box
+from pinntk.errors import MemoryLimitError, RunError
+from pinntk.kernel import Spectrum, spectrum, tangent_kernel
+from pinntk.problem import Batch, Model, Problem
+from pinntk.report import figures
+from pinntk.runs import trained_model
+from pinntk.training import Row
+
+#: Points per coordinate of a drawn solution.
+GRID = 101
+
+
+def write_report(directory: Path) -> list[Path]:
+    """Draw losses, weights, error, spectra and solution into `directory`/report; returns the files.
+
+    Every figure is written as PNG and PDF; `spectra.json` holds the eigenvalues drawn. Spectra are
+    left out where the kernel would not fit the memory.
+    """
+    run, setup, model, batch = trained_model(directory)
+    rows = run.rows()
+    if not rows:
+        raise RunError(str(directory), got="no history", expected="a run with at least one row")
+    folder = run.path / "report"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            str(folder), got=str(error.strerror), expected="a folder that can be made"
+        ) from error
+    files = []
+    drawn = _history_figures(rows) | _solution_figures(setup.problem, model)
+    try:
+        snapshots = {"start": setup.model, f"step {_last_step(run.path, rows)}": model}
+        found = {name: _spectra(setup.problem, m, batch) for name, m in snapshots.items()}
+        drawn["spectra"] = _spectra_figure(found)
+        content = {
+            name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
+            for name, blocks in found.items()
+        }
+        (folder / "spectra.json").write_text(json.dumps(content) + "\n")
+        files.append(folder / "spectra.json")
+    except MemoryLimitError:
+        pass
+    for name, figure in drawn.items():
+        for ending in ("png", "pdf"):
+            files.append(folder / f"{name}.{ending}")
+            figure.savefig(files[-1])
+    return sorted(files)
+
+
+def _last_step(path: Path, rows: list[Row]) -> int:
+    result = path / "result.json"
+    return json.loads(result.read_text())["steps"] if result.exists() else rows[-1].step
+
+
+def _history_figures(rows: list[Row]) -> dict[str, Figure]:
+    steps = [row.step for row in rows]
+    names = list(rows[0].losses)
+    drawn = {
+        "losses": figures.curves(steps, {n: [r.losses[n] for r in rows] for n in names}, "loss"),
+        "weights": figures.curves(
+            steps, {n: [r.weights[n] for r in rows] for n in names}, "loss weight"
+        ),
+    }
+    if rows[0].relative_l2 is not None:
+        errors = [row.relative_l2 if row.relative_l2 is not None else np.nan for row in rows]
+        drawn["error"] = figures.curves(steps, {"relative L2": errors}, "relative L2 error")
+    return drawn
+
+
+def _spectra(problem: Problem, model: Model, batch: Batch) -> dict[str, Spectrum]:
+    kernel = tangent_kernel(problem, model, batch)
+    blocks = {name: spectrum(kernel.block(name)) for name in kernel.names}
+    return {"K": spectrum(kernel.matrix), **blocks}
+
+
+def _spectra_figure(found: Mapping[str, Mapping[str, Spectrum]]) -> Figure:
+    first = next(iter(found.values()))
+    panels = {
+        block: {name: blocks[block].eigenvalues for name, blocks in found.items()}
+        for block in first
+    }
+    noise = {block: max(b[block].noise_floor for b in found.values()) for block in first}
+    return figures.spectra(panels, noise)
+
+
+def _solution_figures(problem: Problem, model: Model) -> dict[str, Figure]:
+    """One figure per component, over the first two coordinates; further ones at their last value."""
+    domain = problem.domain
+    if not isinstance(domain, Box):
+        return {}
+    axes = [
+        np.linspace(low, high, GRID) for low, high in zip(domain.lower, domain.upper, strict=True)
+    ]
+    shown, rest = axes[:2], axes[2:]
+    mesh = np.stack(np.meshgrid(*shown, indexing="ij"), axis=-1).reshape(-1, len(shown))
+    held = np.tile([values[-1] for values in rest], (len(mesh), 1)).reshape(len(mesh), len(rest))
+    dtype = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))[0].dtype
+    points = jnp.asarray(np.concatenate([mesh, held], axis=1), dtype)
+    shape = tuple(len(values) for values in shown)
+
+    def values(function: object) -> np.ndarray:
+        field = jax.vmap(problem.field(function))(points)  # type: ignore[arg-type]
+        return np.asarray(field, np.float64).reshape(*shape, -1)
+
+    prediction = values(model)
+    exact = None if problem.solution is None else values(problem.solution)
+    title = ", ".join(
+        f"{name} = {held_at[-1]:g}"
+        for name, held_at in zip(domain.coordinates[2:], rest, strict=True)
+    )
+    drawn = {}
+    for i, field in enumerate(problem.fields):
+        name = "solution" if len(problem.fields) == 1 else f"solution_{field}"
+        truth = None if exact is None else exact[..., i]
+        if len(shown) == 1:
+            drawn[name] = figures.solution_line(
+                shown[0], prediction[..., i], truth, domain.coordinates[0]
+            )
+        else:
+            drawn[name] = figures.solution_map(
+                (shown[0], shown[1]),
+                (domain.coordinates[0], domain.coordinates[1]),
+                prediction[..., i],
+                truth,
+                title and f"({title})",
+            )
+    return drawn

@@ -1,0 +1,219 @@
+"""A run from its description: set up, start, resume. What the command line does, as functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
+
+from pinntk.errors import PinntkError, RunError
+from pinntk.jacobian import parameter_count, trainable
+from pinntk.kernel import largest_eigenvalue, largest_stable_step
+from pinntk.problem import Batch, Model, Problem
+from pinntk.problems.loading import fingerprint, load_problem
+from pinntk.recipe import Recipe
+from pinntk.training import (
+    Observer,
+    Result,
+    Resumption,
+    RunDirectory,
+    TrainState,
+    build_dtype,
+    build_model,
+    build_optimizer,
+    build_weighting,
+    start,
+    train,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """Everything a run starts from. The same description and seed give the same arrays."""
+
+    spec: str
+    preset: str | None
+    seed: int
+    recipe: Recipe
+    problem: Problem
+    model: Model
+    batch: Batch
+    key: PRNGKeyArray
+
+    @property
+    def parameters(self) -> int:
+        """How many trainable numbers the model has."""
+        return parameter_count(self.model)
+
+
+def set_up(
+    spec: str, preset: str | None = None, changes: Mapping[str, Any] | None = None, seed: int = 0
+) -> Setup:
+    """Load a problem, apply changes to its recipe, draw points and network from the seed.
+
+    A float64 recipe switches JAX to 64-bit mode for the whole process.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise PinntkError("seed", got=seed, expected="a whole number, 0 or more")
+    problem = load_problem(spec, preset)
+    recipe = problem.recipe.replace(**(changes or {}))
+    if changes and changes.get("weights") and "weighting" not in changes:
+        recipe = recipe.replace(weighting="fixed")  # naming weights means wanting them
+    if recipe.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    dtype = build_dtype(recipe)
+    model_key, key = jax.random.split(jax.random.key(seed))
+    batch = problem.sample(key, dtype)
+    build_weighting(recipe).initial(problem.names)
+    build_optimizer(recipe)
+    model = build_model(recipe, problem, batch, model_key)
+    problem.check(model, batch)
+    return Setup(spec, preset, seed, recipe, problem, model, batch, key)
+
+
+def step_size_warning(setup: Setup) -> str | None:
+    """A sentence where plain gradient descent starts with a step above the largest stable one."""
+    if setup.recipe.optimizer != "sgd":
+        return None
+    weighting = build_weighting(setup.recipe)
+    if (
+        weighting.every is not None
+    ):  # Algorithm 1's weights are at least 1, so this bound is the mildest
+        weights = dict.fromkeys(setup.problem.names, 1.0)
+    else:
+        weights = weighting.initial(setup.problem.names)
+    bound = largest_stable_step(
+        float(largest_eigenvalue(setup.problem, setup.model, setup.batch, weights))
+    )
+    if setup.recipe.learning_rate <= bound:
+        return None
+    return (
+        f"The learning rate {setup.recipe.learning_rate:.2g} is above {bound:.2g}, the largest stable "
+        "step of gradient descent at the start; the run is likely to diverge."
+    )
+
+
+def start_run(
+    setup: Setup,
+    out: Path | None = None,
+    *,
+    budget: float | None = None,
+    checkpoint_every: int | None = None,
+    command: Sequence[str] = (),
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Train, in a run directory where `out` is given; it must not exist or be empty."""
+    if out is None:
+        return _train(setup, observers, budget, None, None)
+    every = checkpoint_every or max(1, setup.recipe.steps // 20)
+    config = {
+        "problem": setup.spec,
+        "preset": setup.preset,
+        "file_sha256": fingerprint(setup.spec),
+        "seed": setup.seed,
+        "recipe": setup.recipe.as_dict(),
+        "checkpoint_every": every,
+        "parameters": setup.parameters,
+        "command": list(command),
+    }
+    directory = RunDirectory.create(out, config)
+    result = _train(setup, [directory, *observers], budget, every, None)
+    directory.write_result(result_record(setup, result))
+    return result
+
+
+def reopen(path: Path) -> tuple[RunDirectory, Setup]:
+    """A run directory and the setup it was started from. Its problem's file must be unchanged."""
+    directory = RunDirectory.open(path)
+    config = directory.config
+    try:
+        spec, recipe = config["problem"], config["recipe"]
+        known, preset, seed = config["file_sha256"], config["preset"], config["seed"]
+    except KeyError as error:
+        raise RunError(
+            str(path / "config.json"), got=f"no {error} in it", expected="a whole config.json"
+        ) from error
+    setup = set_up(spec, preset, recipe, seed)
+    if known != fingerprint(spec):
+        raise RunError(
+            str(path),
+            got=f"a run of another problem: {spec} has changed since",
+            expected="the file the run was started from",
+            fix="Restore it, or start a new run.",
+        )
+    return directory, setup
+
+
+def resume_run(
+    path: Path, *, budget: float | None = None, observers: Sequence[Observer] = ()
+) -> tuple[Result, list[str]]:
+    """Go on with an interrupted run; the result equals that of a run that was never interrupted.
+
+    Also returns warnings, such as a damaged checkpoint that was passed over.
+    """
+    directory, setup = reopen(path)
+    resumption, warnings = directory.resume(_initial_state(setup))
+    every = directory.config["checkpoint_every"]
+    result = _train(setup, [directory, *observers], budget, every, resumption)
+    directory.write_result(result_record(setup, result))
+    return result, warnings
+
+
+def _initial_state(setup: Setup) -> TrainState:
+    recipe = setup.recipe
+    return start(
+        setup.problem, setup.model, build_optimizer(recipe), build_weighting(recipe), setup.batch
+    )
+
+
+def _train(
+    setup: Setup,
+    observers: Sequence[Observer],
+    budget: float | None,
+    checkpoint_every: int | None,
+    resumption: Resumption | None,
+) -> Result:
+    recipe = setup.recipe
+    return train(
+        setup.problem,
+        setup.model,
+        optimizer=build_optimizer(recipe),
+        weighting=build_weighting(recipe),
+        steps=recipe.steps,
+        key=setup.key,
+        batch=setup.batch,
+        log_every=recipe.log_every,
+        checkpoint_every=checkpoint_every,
+        budget=budget,
+        observers=observers,
+        resume=resumption,
+    )
+
+
+def result_record(setup: Setup, result: Result) -> dict[str, Any]:
+    """What result.json holds."""
+    record = result.as_dict()
+    return {
+        "problem": setup.spec,
+        "preset": setup.preset,
+        "seed": setup.seed,
+        "relative_l2": record.pop("relative_l2"),
+        "steps": record.pop("steps"),
+        "seconds": record.pop("seconds"),
+        "losses": record.pop("losses"),
+        "weights": record.pop("weights"),
+        **record,
+    }
+
+
+def trained_model(path: Path) -> tuple[RunDirectory, Setup, Model, Batch]:
+    """The model of a run at its newest checkpoint, with the points it was trained on."""
+    directory, setup = reopen(path)
+    state = directory.newest_state(_initial_state(setup))
+    model = eqx.combine(state.parameters, trainable(setup.model)[1])
+    return directory, setup, model, state.batch

@@ -1,0 +1,36 @@
+"""The only training loop, its history, and run directories."""
+
+from pinntk.training.build import build_dtype, build_model, build_optimizer, build_weighting
+from pinntk.training.directory import RunDirectory, environment
+from pinntk.training.history import Outcome, Result, Row
+from pinntk.training.loop import (
+    Observer,
+    Resumption,
+    TrainState,
+    check_sensitivity,
+    first_points,
+    start,
+    train,
+)
+from pinntk.training.progress import describe_row, progress_bar
+
+__all__ = [
+    "Observer",
+    "Outcome",
+    "Result",
+    "Resumption",
+    "Row",
+    "RunDirectory",
+    "TrainState",
+    "build_dtype",
+    "build_model",
+    "build_optimizer",
+    "build_weighting",
+    "check_sensitivity",
+    "describe_row",
+    "environment",
+    "first_points",
+    "progress_bar",
+    "start",
+    "train",
+]

@@ -1,0 +1,137 @@
+"""From a recipe (plain data, names as strings) to objects: the edge where strings become behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from pinntk.domain import Box, Points
+from pinntk.errors import PinntkError, check_name
+from pinntk.jacobian import cast
+from pinntk.nets import (
+    MLP,
+    NTK,
+    AbstractParametrization,
+    FourierFeatures,
+    InputScaling,
+    ModifiedMLP,
+    Standard,
+    glorot,
+    lecun,
+)
+from pinntk.optim import AbstractOptimizer, adam, gradient_descent
+from pinntk.problem import Batch, Model, Problem
+from pinntk.recipe import Recipe
+from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
+
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "sin": jnp.sin,
+    "swish": jax.nn.silu,
+    "gelu": jax.nn.gelu,
+    "softplus": jax.nn.softplus,
+    "sigmoid": jax.nn.sigmoid,
+}
+NETWORKS = {"mlp": MLP, "modified-mlp": ModifiedMLP}
+INITIALIZERS = {"glorot": glorot, "lecun": lecun}
+PARAMETRIZATIONS = ("standard", "ntk")
+SCALINGS = ("unit", "standard", "points", "none")
+OPTIMIZERS = {"sgd": gradient_descent, "adam": adam}
+WEIGHTINGS = ("fixed", "ntk")
+DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
+
+
+def build_dtype(recipe: Recipe) -> Any:
+    """The floating-point type of a run; float64 needs JAX's 64-bit mode."""
+    check_name("dtype", recipe.dtype, DTYPES)
+    if recipe.dtype == "float64" and not jax.config.read("jax_enable_x64"):
+        raise PinntkError(
+            "dtype",
+            got="float64 while JAX is in 32-bit mode",
+            expected="64-bit mode",
+            fix='Call jax.config.update("jax_enable_x64", True) first.',
+        )
+    return DTYPES[recipe.dtype]
+
+
+def build_model(recipe: Recipe, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
+    """The network of a recipe, drawn with `key`. `batch` is used by `scaling="points"` only."""
+    check_name("network", recipe.network, NETWORKS)
+    check_name("activation", recipe.activation, ACTIVATIONS)
+    dtype = build_dtype(recipe)
+    d = len(problem.domain.coordinates)
+    network_key, embedding_key = jax.random.split(key)
+    embedding = None
+    if recipe.fourier_features:
+        embedding = FourierFeatures(
+            d, recipe.fourier_features, scale=recipe.fourier_scale, key=embedding_key
+        )
+    network = NETWORKS[recipe.network](
+        d,
+        None if len(problem.fields) == 1 else len(problem.fields),
+        width=recipe.width,
+        depth=recipe.depth,
+        activation=ACTIVATIONS[recipe.activation],
+        parametrization=_parametrization(recipe),
+        scaling=_scaling(recipe, problem, batch),
+        embedding=embedding,
+        embedding_size=recipe.fourier_features or None,
+        key=network_key,
+    )
+    return cast(network, dtype)
+
+
+def _parametrization(recipe: Recipe) -> AbstractParametrization:
+    check_name("parametrization", recipe.parametrization, PARAMETRIZATIONS)
+    if recipe.parametrization == "ntk":
+        return NTK()
+    check_name("initializer", recipe.initializer, INITIALIZERS)
+    if not recipe.bias_std >= 0:
+        raise PinntkError("bias_std", got=recipe.bias_std, expected="a number, 0 or more")
+    return Standard(INITIALIZERS[recipe.initializer], recipe.bias_std)
+
+
+def _scaling(recipe: Recipe, problem: Problem, batch: Batch) -> InputScaling | None:
+    check_name("scaling", recipe.scaling, SCALINGS)
+    if recipe.scaling == "none":
+        return None
+    if recipe.scaling == "points":
+        name = "residual" if "residual" in batch else problem.names[-1]
+        return InputScaling.standardize(np.asarray(batch[name].points))
+    domain = problem.domain
+    if isinstance(domain, Points):
+        return InputScaling.standardize(domain.points)
+    if not isinstance(domain, Box):
+        raise PinntkError(
+            "scaling", got=recipe.scaling, expected='"points" or "none" for a domain that is no box'
+        )
+    make = InputScaling.to_unit if recipe.scaling == "unit" else InputScaling.standardize_box
+    return make(domain.lower, domain.upper)
+
+
+def build_optimizer(recipe: Recipe) -> AbstractOptimizer:
+    """The optimiser of a recipe with its learning-rate schedule."""
+    check_name("optimizer", recipe.optimizer, OPTIMIZERS)
+    return OPTIMIZERS[recipe.optimizer](
+        recipe.learning_rate, decay_rate=recipe.decay_rate, decay_steps=recipe.decay_steps
+    )
+
+
+def build_weighting(recipe: Recipe) -> AbstractWeighting:
+    """The weighting rule of a recipe."""
+    check_name("weighting", recipe.weighting, WEIGHTINGS)
+    if recipe.weighting == "fixed":
+        return Fixed(recipe.weights)
+    if recipe.weights:
+        raise PinntkError(
+            "weights",
+            got=f"{dict(recipe.weights)} together with the weighting 'ntk'",
+            expected="either fixed weights or weights from the kernel",
+            fix="Drop the weights, or use the weighting 'fixed'.",
+        )
+    return NTKWeights(every=recipe.every, moving_average=recipe.moving_average)

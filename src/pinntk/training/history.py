@@ -1,0 +1,69 @@
+"""What a run records: one row per logged step, and the outcome it ended with."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from pinntk.problem import Model
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The state of a run at one step, before that step's update.
+
+    `losses` are unweighted means of r²; `weights` those in force at this step; `relative_l2` is None
+    where no solution is known; `seconds` is time since the start, compilation included.
+    """
+
+    step: int
+    losses: Mapping[str, float]
+    weights: Mapping[str, float]
+    learning_rate: float
+    relative_l2: float | None
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as a JSON-ready dictionary."""
+        return dataclasses.asdict(self)
+
+
+class Outcome(enum.StrEnum):
+    """Why a run ended."""
+
+    COMPLETED = "completed"
+    BUDGET = "budget"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What `train` returns. `model` is the trained one, or the last good one where a run diverged.
+
+    `losses` and `weights` belong to `model` at step `steps`; `message` says in a sentence how it ended.
+    """
+
+    model: Model
+    outcome: Outcome
+    message: str
+    steps: int
+    seconds: float
+    losses: Mapping[str, float]
+    weights: Mapping[str, float]
+    relative_l2: float | None
+    history: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but model and history, JSON-ready."""
+        return {
+            "outcome": str(self.outcome),
+            "message": self.message,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "losses": dict(self.losses),
+            "weights": dict(self.weights),
+            "relative_l2": self.relative_l2,
+        }

@@ -1,0 +1,586 @@
+"""Derivatives by coordinate name, against nested `jax.grad`, `jax.hessian` and closed forms."""
+
+import itertools
+import math
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import ACTIVATIONS, NETWORKS, assert_close, nested
+from numpy.polynomial import polynomial
+
+from pinntk.calculus import Derivatives, Field, second_order
+from pinntk.errors import PinntkError
+
+XY = ("x", "y")
+POINT = np.array([0.3, -0.7])
+COEFFICIENTS = np.vstack([np.eye(6)[:5], [1.0, -3.0, -2.0, -0.5, 3.0, 1.0]])
+#: Everything up to order four in two variables, as sorted axes.
+MULTI_INDICES = [
+    axes for n in range(5) for axes in itertools.combinations_with_replacement((0, 1), n)
+]
+
+
+def names(axes, coordinates=XY):
+    return [coordinates[axis] for axis in axes]
+
+
+def point(dtype=None):
+    return jnp.asarray(POINT, dtype)
+
+
+def derivatives(function, x):
+    """The five derivatives up to order two and one mixture of them and u: shape (6,).
+
+    All are the same operator with other coefficients, so that one program gives every row.
+    """
+    u = Field(function, XY)
+
+    def operator(c):
+        slopes = c[0] * u.d("x") + c[1] * u.d("y")
+        return (
+            slopes + c[2] * u.d("x", "x") + c[3] * u.d("x", "y") + c[4] * u.d("y", "y") + c[5] * u
+        )(x)
+
+    return jax.vmap(operator)(jnp.asarray(COEFFICIENTS, x.dtype))
+
+
+def plain_derivatives(function, x, slopes=jax.jacrev):
+    slope, second = slopes(function)(x), jax.jacfwd(slopes(function))(x)
+    each = jnp.stack([*slope, second[0, 0], second[0, 1], second[1, 1], function(x)])
+    return jnp.asarray(COEFFICIENTS, x.dtype) @ each
+
+
+def check_all(function, x, slopes=jax.jacrev):
+    ours, plain = jax.jit(
+        lambda x: (derivatives(function, x), plain_derivatives(function, x, slopes))
+    )(x)
+    assert ours.dtype == x.dtype
+    assert_close(ours, plain)
+
+
+# Networks
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_derivatives_of_an_mlp_with_every_activation(activation, x64):
+    network = NETWORKS["mlp"](jax.random.key(0), activation=ACTIVATIONS[activation])
+    check_all(network, point())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_derivatives_of_every_network_in_both_precisions(network, dtype):
+    with jax.enable_x64(dtype == "float64"):
+        model = NETWORKS[network](jax.random.key(1))
+        check_all(model, point(dtype))
+
+
+@pytest.mark.parametrize("axes", [(0, 0, 0), (0, 0, 1), (0, 1, 1, 1), (0, 0, 1, 1)], ids=str)
+def test_third_and_fourth_derivatives_of_a_network(axes, x64):
+    model = NETWORKS["mlp"](jax.random.key(1))
+    ours = jax.jit(Field(model, XY).d(*names(axes)))(point())
+    assert_close(ours, jax.jit(nested(model, *axes))(point()), roundings=2e4)
+
+
+def test_gradients_with_respect_to_parameters_go_through_an_operator(x64):
+    model = NETWORKS["modified_mlp"](jax.random.key(2))
+
+    def ours(model):
+        u = Field(model, XY)
+        return (u.d("y", "y") - 4 * u.d("x", "x") + u.d("x", "y"))(point())
+
+    def plain(model):
+        second = jax.hessian(model)(point())
+        return second[1, 1] - 4 * second[0, 0] + second[0, 1]
+
+    slopes, expected = jax.jit(jax.grad(ours))(model), jax.jit(jax.grad(plain))(model)
+    for a, b in zip(jax.tree.leaves(slopes), jax.tree.leaves(expected), strict=True):
+        assert_close(a, b)
+
+
+def test_it_works_under_vmap(x64):
+    u = Field(NETWORKS["mlp"](jax.random.key(1)), XY)
+    points = jax.random.uniform(jax.random.key(0), (3, 2))
+    assert_close(
+        jax.jit(jax.vmap(u.laplacian()))(points),
+        jnp.stack([jnp.trace(jax.hessian(u.function)(x)) for x in points]),
+    )
+
+
+def test_an_operator_costs_four_products_a_layer():
+    """Value, two tangents and one combination: what the collapsed Taylor pass promises."""
+    model = NETWORKS["mlp"](jax.random.key(0))
+    u = Field(model, ("x", "t"))
+    wave = u.d("t", "t") - 4 * u.d("x", "x")
+    program = str(jax.make_jaxpr(wave)(point("float32")))
+    # Into the first layer go only the value and the two tangents, whose second derivative is zero.
+    assert program.count("dot_general[") == 4 * len(model.layers) - 1
+    apart = lambda x: u.d("t", "t")(x) - 4 * u.d("x", "x")(x)
+    assert str(jax.make_jaxpr(apart)(point("float32"))).count("dot_general[") > program.count(
+        "dot_general["
+    )
+
+
+# Functions whose programs hold steps other than those of a network
+
+
+def quotient(x):
+    return jnp.sin(x[0]) / (2 + jnp.cos(x[0] * x[1]))
+
+
+def power(x):
+    return (1 + x[0] ** 2) ** x[1] + jnp.abs(x[1]) ** 2.5 + x[0] ** -3
+
+
+def with_where(x):
+    return jnp.where(x[0] > x[1], x[0] ** 2 * x[1], jnp.exp(x[0]))
+
+
+def with_scan(x):
+    step = lambda carry, row: (jnp.sin(carry + row * x[0]) * x[1], carry**2)
+    last, squares = jax.lax.scan(step, x[1], jnp.arange(3.0) + 1)
+    return last + jnp.sum(squares)
+
+
+def with_loop(x):
+    return jax.lax.while_loop(
+        lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * x[0] + x[1]), (0, x[0])
+    )[1]
+
+
+def with_cond(x):
+    return jax.lax.cond(x[0] > 0, lambda y: y[0] ** 3 * y[1], lambda y: jnp.sum(y), x)
+
+
+def moving_products(x):
+    left = jnp.stack([jnp.sin(x), x * x[0]])
+    right = jnp.stack([jnp.exp(x), jnp.cos(x) * x[1]])
+    return jnp.sum((left @ right) @ x)
+
+
+def with_concatenation(x):
+    both = jnp.concatenate([jnp.sin(x), x**2, jnp.ones(1)])
+    return jnp.prod(both[:-1]) + jnp.sum(both**2 * np.arange(1.0, 6.0))
+
+
+def with_indexing(x):
+    swapped = x[jnp.array([1, 0, 1])]
+    return swapped[0] ** 2 * swapped[1] * swapped[2] + jnp.take(x, 0) ** 3
+
+
+def with_dynamic_slice(x):
+    start = jnp.where(x[0] > 0, 1, 0)
+    return jax.lax.dynamic_slice(x**3 * x[::-1], (start,), (1,))[0]
+
+
+def with_update(x):
+    return jnp.sum(jnp.zeros(3).at[1].set(x[0] ** 2 * x[1]).at[2].add(x[1]) ** 2)
+
+
+def with_extrema(x):
+    return (
+        jnp.maximum(x[0], x[1]) ** 2 * jnp.minimum(x[0] ** 3, 2.0)
+        + jnp.max(x**3)
+        + jnp.abs(x[1]) ** 3
+    )
+
+
+def with_rounding(x):
+    return jnp.floor(3 * x[0]) * x[1] ** 2 + x.astype(int)[0] * x[0] + jnp.sign(x[1]) * x[1] ** 3
+
+
+def with_sort(x):
+    return jnp.dot(jnp.sort(x**2), np.array([1.0, -2.0])) + x[jnp.argmax(x)] ** 3
+
+
+def with_solve(x):
+    matrix = jnp.stack([jnp.stack([2 + x[0], x[1]]), jnp.stack([x[0] * x[1], 3.0 + x[1]])])
+    return jnp.sum(jnp.linalg.solve(matrix, x**2))
+
+
+def with_sums(x):
+    return jax.nn.logsumexp(x) + jnp.linalg.norm(x) + jnp.sum(jnp.cumsum(x**2) ** 2) + jnp.var(x)
+
+
+def with_special(x):
+    return jax.scipy.special.erf(x[0]) * jnp.arctan2(x[1], x[0]) + jnp.log1p(x[0]) * jnp.sinh(x[1])
+
+
+def with_remat(x):
+    return jax.checkpoint(lambda y: jnp.sin(y[0]) * jnp.exp(y[1] * y[0]))(x)
+
+
+def with_jit(x):
+    return jax.jit(lambda y: y[0] ** 2 * y[1])(x) + jax.jit(lambda a, b: a * b)(x[0], x[1])
+
+
+def with_stop_gradient(x):
+    return jax.lax.stop_gradient(x[0] ** 2) * x[1] ** 2 + x[0] ** 3
+
+
+def with_lookup(x):
+    table = jnp.array([1.0, 2.0, 4.0])
+    return jnp.interp(x[0], jnp.array([0.0, 0.5, 1.0]), table) ** 2 * x[1]
+
+
+def constant(x):
+    return jnp.asarray(2.0)
+
+
+def affine(x):
+    return 2 * x[0] - 3 * x[1] + 1
+
+
+def one_coordinate(x):
+    return jnp.sin(x[0]) ** 2
+
+
+FUNCTIONS = [
+    quotient,
+    power,
+    with_where,
+    with_scan,
+    with_loop,
+    with_cond,
+    moving_products,
+    with_concatenation,
+    with_indexing,
+    with_dynamic_slice,
+    with_update,
+    with_extrema,
+    with_rounding,
+    with_sort,
+    with_solve,
+    with_sums,
+    with_special,
+    with_remat,
+    with_jit,
+    with_stop_gradient,
+    with_lookup,
+    constant,
+    affine,
+    one_coordinate,
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_derivatives_of_a_function_with_other_steps(function, x64):
+    check_all(function, point(), slopes=jax.jacfwd)  # loops have no reverse mode
+
+
+@pytest.mark.parametrize("function", [quotient, moving_products, with_scan, with_concatenation])
+def test_derivatives_of_a_function_with_other_steps_in_float32(function):
+    check_all(function, point("float32"), slopes=jax.jacfwd)
+
+
+def test_a_derivative_rule_that_the_user_wrote_is_obeyed(x64):
+    @jax.custom_jvp
+    def odd(y):
+        return y**2
+
+    @odd.defjvp
+    def _(primals, tangents):
+        return odd(*primals), 7 * primals[0] ** 3 * tangents[0]
+
+    u = Field(lambda x: odd(x[0]), XY)
+    assert_close(u.d("x")(point()), 7 * 0.3**3)
+    assert_close(u.d("x", "x")(point()), 21 * 0.3**2)
+
+
+# Closed forms
+
+
+def test_all_orders_of_an_exponential(x64):
+    a, b = 0.7, -1.3
+    u = Field(lambda x: jnp.exp(a * x[0] + b * x[1]), XY)
+    value = math.exp(a * POINT[0] + b * POINT[1])
+    ours = jax.jit(lambda x: [u.d(*names(axes))(x) for axes in MULTI_INDICES])(point())
+    for axes, number in zip(MULTI_INDICES, ours, strict=True):
+        assert_close(number, value * math.prod((a, b)[axis] for axis in axes))
+
+
+def test_the_order_of_names_does_not_matter(x64):
+    u = Field(quotient, XY)
+    assert u.d("x", "y", "x")(point()) == u.d("y", "x", "x")(point())
+    assert_close(u.d("x").d("y")(point()), u.d("y", "x")(point()))
+
+
+def test_d_of_nothing_is_the_field(x64):
+    assert Field(quotient, XY).d()(point()) == quotient(point())
+
+
+def test_laplacian_gradient_and_divergence_of_a_polynomial(x64):
+    x, y, z = 0.5, -0.4, 0.9
+    p = jnp.array([x, y, z])
+    u = Field(lambda p: p[0] ** 2 * p[1] + p[2] ** 3 * p[0], ("x", "y", "z"))
+    assert_close(u.gradient()(p), np.array([2 * x * y + z**3, x**2, 3 * z**2 * x]))
+    assert_close(u.gradient("z", "x")(p), np.array([3 * z**2 * x, 2 * x * y + z**3]))
+    assert_close(u.laplacian()(p), 2 * y + 6 * z * x)
+    assert_close(u.laplacian("x", "y")(p), 2 * y)
+    assert_close(u.laplacian("z")(p), 6 * z * x)
+    assert_close(u.gradient().divergence()(p), u.laplacian()(p))
+
+
+def test_the_bilaplacian_is_the_laplacian_twice(x64):
+    u = Field(lambda p: p[0] ** 4 + 3 * p[0] ** 2 * p[1] ** 2, XY)
+    assert_close(u.laplacian().laplacian()(point()), 24.0 + 2 * 12.0)
+
+
+def test_divergence_takes_components_in_order(x64):
+    w = Field(lambda p: jnp.stack([p[0] ** 2 * p[1], p[1] ** 3, p[0]]), XY, ("u", "v", "p"))
+    x, y = POINT
+    assert_close(w.divergence()(point()), 2 * x * y + 3 * y**2)
+    assert_close(w.divergence("y", "x")(point()), x**2)
+
+
+# Arithmetic of fields
+
+
+def test_sums_of_derivatives_become_one_operator():
+    u = Field(quotient, XY)
+    operator = u.d("x", "x") - 4 * u.d("y", "y") / 2 + u - (-u.d("x"))
+    assert isinstance(operator, Derivatives)
+    assert operator.terms == {(0, 0): 1.0, (1, 1): -2.0, (): 1.0, (0,): 1.0}
+    assert (operator - u.d("x", "x")).terms[(0, 0)] == 0.0
+
+
+def test_derivatives_of_different_functions_are_not_merged(x64):
+    u, v = Field(lambda p: p[0] ** 2, XY), Field(lambda p: p[0] ** 3, XY)
+    assert_close((u.d("x") - v.d("x"))(point()), 2 * 0.3 - 3 * 0.3**2)
+
+
+def test_arithmetic_is_that_of_values(x64):
+    u, v = Field(quotient, XY), Field(power, XY)
+    a, b = quotient(point()), power(point())
+    c = lambda x: x[0] + 2
+    for field, expected in [
+        (u + v, a + b),
+        (u - v, a - b),
+        (u * v, a * b),
+        (u / v, a / b),
+        (u**3, a**3),
+        (-u, -a),
+        (u + 2, a + 2),
+        (2 + u, a + 2),
+        (u - 2, a - 2),
+        (2 - u, 2 - a),
+        (3 * u, 3 * a),
+        (u * 3, 3 * a),
+        (u / 4, a / 4),
+        (4 / u, 4 / a),
+        (u + c, a + 2.3),
+        (c + u, a + 2.3),
+        (u - c, a - 2.3),
+        (c - u, 2.3 - a),
+        (u * c, a * 2.3),
+        (c * u, a * 2.3),
+        (u / c, a / 2.3),
+        (c / u, 2.3 / a),
+    ]:
+        assert_close(field(point()), expected)
+
+
+def test_products_powers_and_quotients_of_fields_differentiate(x64):
+    u, v = Field(lambda p: p[0] ** 2, XY), Field(lambda p: p[0] * p[1], XY)
+    x, y = POINT
+    assert_close((u * v).d("x", "x")(point()), 6 * x * y)
+    assert_close((u * v.d("x")).d("x", "y")(point()), 2 * x)
+    assert_close((u**3).d("x")(point()), 6 * x**5)
+    assert_close((v / u).d("x")(point()), -y / x**2)
+    assert_close((1 / u).d("x", "x")(point()), 6 / x**4)
+    assert_close((v + 5).d("y")(point()), x)
+    assert_close((u * (lambda p: p[1])).d("y")(point()), x**2)
+    assert_close((u * u.d("x")).d("x")(point()), 6 * x**2)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.array, jnp.asarray])
+def test_coefficients_may_be_numbers_of_numpy_and_jax(kind):
+    u = Field(lambda p: p[0] ** 2, XY)
+    x = point("float32")
+    for field, expected in [(kind(2.0) * u.d("x"), 4 * x[0]), (kind(2.0) - u, 2 - x[0] ** 2)]:
+        assert field(x).dtype == jnp.float32
+        assert_close(field(x), expected)
+
+
+def test_a_numpy_array_times_a_field_is_a_field_of_components(x64):
+    field = np.array([1.0, 2.0]) * Field(lambda p: p[0] ** 2, XY)
+    assert_close(field(point()), np.array([0.09, 0.18]))
+
+
+def test_traced_coefficients_differentiate(x64):
+    def operator(speed):
+        u = Field(quotient, XY)
+        return (u.d("y", "y") - speed**2 * u.d("x", "x") + speed * u)(point())
+
+    second = jax.hessian(quotient)(point())
+    value, slope = jax.jit(jax.value_and_grad(operator))(1.5)
+    assert_close(value, second[1, 1] - 2.25 * second[0, 0] + 1.5 * quotient(point()))
+    assert_close(slope, -3.0 * second[0, 0] + quotient(point()))
+
+
+# Several components
+
+
+def pair(p):
+    return jnp.stack([p[0] ** 2 * p[1], jnp.sin(p[0]) * p[1]])
+
+
+def test_components_by_name_and_by_index(x64):
+    w = Field(pair, XY, ("u", "v"))
+    x, y = POINT
+    u, v = w.components()
+    for field in (v, w["v"], w[1], w[-1]):
+        assert_close(field.d("x", "y")(point()), math.cos(x))
+    assert_close(u.d("x", "x")(point()), 2 * y)
+    assert_close(w.d("x")(point()), np.array([2 * x * y, math.cos(x) * y]))
+    assert_close(w.d("x")["v"](point()), math.cos(x) * y)
+    assert_close((w.d("x", "x") + w)["u"].d("y")(point()), 2 + x**2)
+
+
+def test_the_gradient_of_a_model_of_several_components_inside_jit(x64):
+    """Models compare equal by value, which cannot be asked while their arrays are traced."""
+    model = NETWORKS["mlp"](jax.random.key(3), 2, 2)
+
+    @jax.jit
+    def operator(model):
+        w = Field(model, XY, ("u", "v"))
+        return (w.d("x", "x") + w.d("y"))(point())
+
+    expected = jax.hessian(model)(point())[:, 0, 0] + jax.jacfwd(model)(point())[:, 1]
+    assert_close(operator(model), expected)
+
+
+@pytest.mark.parametrize("index", [2, -3, 17])
+def test_a_component_out_of_range_is_an_error_and_not_the_last_one(index):
+    with pytest.raises(PinntkError, match=r"component: got .*shape is \(2,\)"):
+        Field(pair, XY)[index](point("float32"))
+
+
+def test_more_names_than_components_is_an_error():
+    with pytest.raises(PinntkError, match=r"component: got 'p'"):
+        Field(pair, XY, ("u", "v", "p"))["p"](point("float32"))
+
+
+def test_a_scalar_field_has_no_components():
+    with pytest.raises(PinntkError, match=r"component: got 0; .*shape is \(\)"):
+        Field(quotient, XY)[0](point("float32"))
+
+
+# Names
+
+
+def test_an_unknown_coordinate_is_named_with_a_suggestion():
+    u = Field(quotient, ("time", "space"))
+    with pytest.raises(PinntkError) as caught:
+        u.d("space", "tine")
+    assert str(caught.value) == (
+        "coordinate: got 'tine'; expected one of time, space. Did you mean 'time'?"
+    )
+
+
+def test_an_unknown_component_is_named_with_a_suggestion():
+    w = Field(pair, XY, ("velocity", "pressure"))
+    with pytest.raises(PinntkError, match="component: got 'presure'.*Did you mean 'pressure'"):
+        w["presure"]
+
+
+def test_an_unknown_name_without_a_near_one_lists_the_known():
+    with pytest.raises(PinntkError) as caught:
+        Field(quotient, XY).laplacian("q")
+    assert str(caught.value) == "coordinate: got 'q'; expected one of x, y."
+
+
+# Properties
+
+
+def evaluate(coefficients, x):
+    """Σ c_ij xⁱ yʲ, written as a network's author might: powers and products."""
+    powers = [jnp.stack([x[axis] ** n for n in range(4)]) for axis in (0, 1)]
+    return powers[0] @ coefficients @ powers[1]
+
+
+def exact_derivative(coefficients, axes, x):
+    for axis in axes:
+        coefficients = polynomial.polyder(coefficients, axis=axis)
+    return polynomial.polyval2d(*x, coefficients)
+
+
+@jax.jit
+def all_derivatives(coefficients, weights, x):
+    """Every ∂^α p up to order four, and the one operator Σ weights_α ∂^α p."""
+    u = Field(lambda p: evaluate(coefficients, p), XY)
+    each = [u.d(*names(axes)) for axes in MULTI_INDICES]
+    operator = sum((w * d for w, d in zip(weights, each, strict=True)), start=0 * u)
+    return jnp.stack([d(x) for d in each]), operator(x)
+
+
+numbers = st.integers(-3, 3).map(float)
+
+
+@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.given(
+    coefficients=st.lists(numbers, min_size=16, max_size=16),
+    weights=st.lists(numbers, min_size=len(MULTI_INDICES), max_size=len(MULTI_INDICES)),
+    x=st.tuples(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5)),
+)
+def test_derivatives_of_random_polynomials_are_exact(coefficients, weights, x):
+    table = np.reshape(coefficients, (4, 4))
+    exact = np.array([exact_derivative(table, axes, x) for axes in MULTI_INDICES])
+    with jax.enable_x64(True):
+        each, total = all_derivatives(table, np.array(weights), np.array(x))
+    # Coefficients grow to at most 3·3!·3!·1.5³·1.5³ and 16 of them are summed: 1e-10 is far above
+    # their rounding in float64 and far below the smallest wrong term.
+    np.testing.assert_allclose(each, exact, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(total, np.dot(weights, exact), rtol=1e-10, atol=1e-9)
+
+
+@hypothesis.settings(max_examples=20, deadline=None)
+@hypothesis.given(
+    terms=st.lists(
+        st.tuples(numbers, st.lists(st.sampled_from(XY), max_size=3)), min_size=1, max_size=4
+    )
+)
+def test_random_operators_are_the_sum_of_their_terms(terms):
+    table = np.arange(1.0, 17.0).reshape(4, 4)
+    exact = sum(
+        weight * exact_derivative(table, [XY.index(name) for name in d], POINT)
+        for weight, d in terms
+    )
+    with jax.enable_x64(True):
+        u = Field(lambda p: evaluate(table, p), XY)
+        (first, d), *rest = terms
+        operator = first * u.d(*d)
+        for weight, d in rest:
+            operator = operator + weight * u.d(*d)
+        assert isinstance(operator, Derivatives)
+        np.testing.assert_allclose(operator(point()), exact, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda u: u.d("x", "x") - 2 * u.d("x", "y") + 3 * u.d("y", "y"),  # sign of the cross term
+        lambda u: u.d("x", "x") + 3 * u.d("y", "y"),  # no cross term
+        lambda u: u.d("x", "x") + u.d("x", "y") + 3 * u.d("y", "y"),  # ∂xy and ∂yx counted once
+    ],
+)
+def test_a_wrong_operator_fails_the_check(wrong, x64):
+    """Control: the check that the right operator passes sees a wrong sign and a missing term."""
+    second = jax.hessian(quotient)(point())
+    exact = second[0, 0] + 2 * second[0, 1] + 3 * second[1, 1]
+    u = Field(quotient, XY)
+    assert_close((u.d("x", "x") + 2 * u.d("x", "y") + 3 * u.d("y", "y"))(point()), exact)
+    with pytest.raises(AssertionError):
+        assert_close(wrong(u)(point()), exact)
+
+
+def test_second_order_adds_both_orders_of_a_pair(x64):
+    second = jax.hessian(quotient)(point())
+    value, tangents, combined = second_order(quotient, point(), [1], {(0, 1): 2.0, (1, 0): 3.0})
+    assert_close(value, quotient(point()))
+    assert_close(tangents[1], jax.grad(quotient)(point())[1])
+    assert_close(combined, 5 * second[0, 1])
