@@ -1,0 +1,106 @@
+"""Why does my PINN not train, and what makes it train?
+
+>>> import pinntk as pk
+
+State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`diagnose`,
+`tangent_kernel`, `spectrum`), train it (`train` with `NTKWeights`).
+"""
+
+from importlib.metadata import version as _version
+
+from pinntk.calculus import Field
+from pinntk.conditions import (
+    Condition,
+    dirichlet,
+    initial_value,
+    initial_velocity,
+    neumann,
+    observations,
+    periodic,
+    robin,
+)
+from pinntk.diagnosis import Diagnosis, diagnose
+from pinntk.domain import (
+    Box,
+    Interval,
+    LatinHypercube,
+    Points,
+    Random,
+    Sobol,
+    SpaceTime,
+    UniformGrid,
+    Union,
+)
+from pinntk.errors import MemoryLimitError, PinntkError, ResidualError, RunError
+from pinntk.kernel import (
+    Spectrum,
+    TangentKernel,
+    largest_eigenvalue,
+    largest_stable_step,
+    spectrum,
+    tangent_kernel,
+)
+from pinntk.nets import MLP, NTK, FourierFeatures, InputScaling, ModifiedMLP, Standard
+from pinntk.optim import FirstOrder, adam, gradient_descent
+from pinntk.problem import Batch, Problem, Sample
+from pinntk.problems import library_problem
+from pinntk.recipe import Recipe
+from pinntk.training import Outcome, Result, progress_bar, train
+from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
+
+__version__ = _version("pinntk")
+
+__all__ = [
+    "MLP",
+    "NTK",
+    "AbstractWeighting",
+    "Batch",
+    "Box",
+    "Condition",
+    "Diagnosis",
+    "Field",
+    "FirstOrder",
+    "Fixed",
+    "FourierFeatures",
+    "InputScaling",
+    "Interval",
+    "LatinHypercube",
+    "MemoryLimitError",
+    "ModifiedMLP",
+    "NTKWeights",
+    "Outcome",
+    "PinntkError",
+    "Points",
+    "Problem",
+    "Random",
+    "Recipe",
+    "ResidualError",
+    "Result",
+    "RunError",
+    "Sample",
+    "Sobol",
+    "SpaceTime",
+    "Spectrum",
+    "Standard",
+    "TangentKernel",
+    "UniformGrid",
+    "Union",
+    "adam",
+    "diagnose",
+    "dirichlet",
+    "gradient_descent",
+    "initial_value",
+    "initial_velocity",
+    "largest_eigenvalue",
+    "largest_stable_step",
+    "library_problem",
+    "neumann",
+    "ntk_weights",
+    "observations",
+    "periodic",
+    "progress_bar",
+    "robin",
+    "spectrum",
+    "tangent_kernel",
+    "train",
+]

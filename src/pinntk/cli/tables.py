@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pinntk.diagnosis import Diagnosis
+from pinntk.diagnosis import Diagnosis, percent
 from pinntk.problems.registry import PROBLEMS
 from pinntk.training import Result
 
@@ -39,8 +39,8 @@ def diagnosis_table(found: Diagnosis) -> Table:
             f"{report.rate:.2g}",
             f"{report.largest_eigenvalue:.2g}",
             f"{report.rank}/{report.residuals}",
-            share(report.out_of_reach),
-            share(report.loss_left),
+            percent(report.out_of_reach),
+            percent(report.loss_left),
             f"{report.ntk_weight:.3g}",
         )
     return table
@@ -55,14 +55,6 @@ def diagnosis_legend(found: Diagnosis) -> str:
         "shared with others can hold more). loss left: the loss predicted then, as a share of today's. "
         "weight: what Algorithm 1 would set."
     )
-
-
-def share(value: float) -> str:
-    """A share as a percentage of two digits: 0%, 1.2%, 53%, 950%, >1000%."""
-    percent = 100 * value
-    if percent < 0.01:
-        return "0%"
-    return ">1000%" if percent > 1000 else f"{percent:.2g}%" if percent < 100 else f"{percent:.0f}%"
 
 
 def result_table(result: Result) -> Table:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
-from pinntk.jacobian import parameter_count
+from pinntk.jacobian import model_dtype, parameter_count
 from pinntk.kernel import (
     TangentKernel,
     largest_stable_step,
@@ -96,20 +97,24 @@ class Diagnosis:
 def diagnose(
     problem: Problem,
     model: Model,
-    batch: Batch,
+    batch: Batch | None = None,
     *,
-    steps: int,
+    steps: int | None = None,
     learning_rate: float | None = None,
     weights: Mapping[str, float] | None = None,
     memory_limit: float | None = None,
 ) -> Diagnosis:
     """Compute the kernel at the points of `batch` and say what it means for `steps` of training.
 
+    `batch` is drawn with key 0 and `steps` taken from the problem's recipe where they are not given.
+
     The forecast is that of gradient descent under the kernel as it is now. `learning_rate` is its
     step; None (for Adam and others, whose steps the kernel does not predict) takes the largest stable
     one. `weights` are fixed loss weights, 1 where not given.
     """
     names = problem.names
+    batch = problem.sample(jax.random.key(0), model_dtype(model)) if batch is None else batch
+    steps = problem.recipe.steps if steps is None else steps
     lambdas = Fixed(weights or {}).initial(names)
     check_sensitivity(problem, model, batch)
     kernel = tangent_kernel(problem, model, batch, memory_limit)
@@ -226,16 +231,20 @@ def _imbalance(found: Diagnosis) -> str:
 
 
 def _stuck(found: Diagnosis) -> list[str]:
+    if (
+        found.planned_learning_rate is None
+    ):  # the forecast is of gradient descent, which is not planned
+        return []
     lines = []
     for report in found.conditions:
         if report.loss_left > STUCK:
             line = (
                 f"Out of reach: after {found.steps:,} steps of gradient descent at a learning rate of "
                 f"{found.learning_rate:.2g} the loss of '{report.name}' is predicted to stand at "
-                f"{_percent(report.loss_left)} of today's"
+                f"{percent(report.loss_left)} of today's"
             )
             if report.loss_left_ntk < STUCK * report.loss_left:
-                line += f", with the weights of Algorithm 1 at {_percent(report.loss_left_ntk)}"
+                line += f", with the weights of Algorithm 1 at {percent(report.loss_left_ntk)}"
             lines.append(line + ".")
     return lines
 
@@ -244,14 +253,20 @@ def _step_size(found: Diagnosis) -> str:
     planned = found.planned_learning_rate
     text = f"Gradient descent is stable up to a learning rate of {found.stable_step:.2g}"
     if planned is None:
-        return text + "."
+        return text + " at the start; the steps of other optimisers are not bound by it."
     if planned > found.stable_step:
         return text + f": the planned {planned:.2g} will diverge."
     return text + f"; {planned:.2g} is planned."
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g}%"
+def percent(share: float) -> str:
+    """A share in per cent with two digits or so: 0%, 1.2%, 53%, 950%, >1000%."""
+    value = 100 * share
+    if value < 0.001:
+        return "0%"
+    if value > 1000:
+        return ">1000%"
+    return f"{value:.2g}%" if value < 100 else f"{value:.0f}%"
 
 
 def _round(value: float) -> int:

@@ -7,6 +7,7 @@ from pinntk.jacobian.dense import (
     check_memory,
     dense_jacobian,
     gram,
+    model_dtype,
     parameter_count,
     trainable,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "check_memory",
     "dense_jacobian",
     "gram",
+    "model_dtype",
     "parameter_count",
     "trainable",
 ]

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from pinntk.errors import MemoryLimitError
+from pinntk.errors import MemoryLimitError, PinntkError
 from pinntk.problem import Batch, Model, Problem, Sample
 
 #: Bytes of per-point gradients that are held at once while J or its traces are computed.
@@ -37,6 +37,16 @@ class DenseJacobian:
 def trainable(model: Model) -> tuple[Any, Any]:
     """The model's floating-point arrays, which are trained, and all the rest."""
     return eqx.partition(model, eqx.is_inexact_array)
+
+
+def model_dtype(model: Model) -> Any:
+    """The floating-point type of a model's first trainable array."""
+    leaves = jax.tree.leaves(trainable(model)[0])
+    if not leaves:
+        raise PinntkError(
+            "model", got="no trainable array", expected="a pytree with floating-point arrays"
+        )
+    return leaves[0].dtype
 
 
 def parameter_count(model: Model) -> int:
@@ -75,7 +85,7 @@ def dense_jacobian(
     """
     rows = problem.rows(model, batch)
     parameters = parameter_count(model)
-    itemsize = jax.tree.leaves(trainable(model)[0])[0].dtype.itemsize
+    itemsize = model_dtype(model).itemsize
     check_memory(rows, parameters, itemsize, memory_limit)
     return DenseJacobian(
         {name: _block(problem, model, name, batch[name], count) for name, count in rows.items()}

@@ -103,7 +103,7 @@ def solution_line(
             axes[1].set_xlabel(name)
         axes[0].plot(x, prediction, color=COLOURS[1], linestyle="--", label="network")
         axes[0].set_xlabel(name)
-        axes[0].legend()
+        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from pinntk.domain import Box
 from pinntk.errors import MemoryLimitError, RunError
+from pinntk.jacobian import model_dtype
 from pinntk.kernel import Spectrum, spectrum, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
 from pinntk.report import figures
@@ -109,8 +109,7 @@ def _solution_figures(problem: Problem, model: Model) -> dict[str, Figure]:
     shown, rest = axes[:2], axes[2:]
     mesh = np.stack(np.meshgrid(*shown, indexing="ij"), axis=-1).reshape(-1, len(shown))
     held = np.tile([values[-1] for values in rest], (len(mesh), 1)).reshape(len(mesh), len(rest))
-    dtype = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))[0].dtype
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), dtype)
+    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
     shape = tuple(len(values) for values in shown)
 
     def values(function: object) -> np.ndarray:

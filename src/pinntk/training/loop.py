@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.errors import PinntkError, ResidualError
-from pinntk.jacobian import block_traces, trainable
+from pinntk.jacobian import block_traces, model_dtype, trainable
 from pinntk.optim import AbstractOptimizer
 from pinntk.problem import Batch, Model, Problem, Sample, relative_l2
 from pinntk.training.history import Outcome, Result, Row
@@ -72,7 +72,7 @@ def start(
 ) -> TrainState:
     """The state before the first step."""
     parameters, _ = trainable(model)
-    dtype = _dtype(model)
+    dtype = model_dtype(model)
     initial = weighting.initial(problem.names)
     weights = {name: jnp.asarray(value, dtype) for name, value in initial.items()}
     return TrainState(jnp.zeros((), int), parameters, optimizer.init(parameters), weights, batch)
@@ -116,7 +116,7 @@ def train(
     if budget is not None and not budget > 0:
         raise PinntkError("budget", got=budget, expected="a positive number of seconds")
     began = time.perf_counter()
-    batch = problem.sample(key, _dtype(model)) if batch is None else batch
+    batch = problem.sample(key, model_dtype(model)) if batch is None else batch
     problem.check(model, batch)
     check_sensitivity(problem, model, batch)
     rows: list[Row] = []
@@ -127,7 +127,7 @@ def train(
     _, rest = trainable(model)
     run = _compile_chunk(problem, rest, optimizer, weighting, key)
     look = _compile_look(problem, rest)
-    error = _compile_error(problem, rest, _dtype(model))
+    error = _compile_error(problem, rest, model_dtype(model))
 
     def record(step: int, losses: Any, weights: Any, parameters: Any) -> Row:
         return Row(
@@ -317,15 +317,6 @@ def _compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], A
         return relative_l2(prediction, exact)
 
     return error
-
-
-def _dtype(model: Model) -> Any:
-    leaves = jax.tree.leaves(trainable(model)[0])
-    if not leaves:
-        raise PinntkError(
-            "model", got="no trainable array", expected="a pytree with floating-point arrays"
-        )
-    return leaves[0].dtype
 
 
 def _next_multiple(step: int, every: int) -> int:
