@@ -37,7 +37,8 @@ class Problem:
 
     **Arguments:** `fields` names the components of the unknown, one name for a scalar field;
     `solution(x)` is the exact solution at one point, or None; `recipe` holds the settings a bare
-    `pinntk train` starts from.
+    `pinntk train` starts from; `network(key)` makes a model of your own in place of the recipe's, any
+    Equinox module or callable pytree from a point (d,) to a scalar or to one number per field.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Problem:
     fields: tuple[str, ...] = ("u",)
     solution: Callable[[Point], Array] | None = None
     recipe: Recipe = Recipe()
+    network: Callable[[PRNGKeyArray], Model] | None = None
 
     def __post_init__(self) -> None:
         if not self.conditions:

@@ -21,6 +21,7 @@ class Recipe:
     both are given. `scaling` maps the inputs: "unit" to [−1, 1], "standard" to mean 0 and deviation 1
     over the domain, "points" the same over the points of the condition `residual`, or "none".
     `fourier_features` counts random Fourier features of scale `fourier_scale`; 0 for none.
+    `every`, `moving_average` and `subsample` are those of `NTKWeights`; `weights` those of `Fixed`.
     """
 
     network: str = "mlp"
@@ -41,6 +42,7 @@ class Recipe:
     weighting: str = "ntk"
     every: int = 100
     moving_average: float = 0.0
+    subsample: int | None = None
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     log_every: int = 100
     dtype: str = "float32"

@@ -73,6 +73,13 @@ MovingAverage = Annotated[
         help="Share of the old weights that is kept at an update.", rich_help_panel=TRAINING
     ),
 ]
+Subsample = Annotated[
+    int | None,
+    typer.Option(
+        help="Points per condition that the weights are computed from; all by default.",
+        rich_help_panel=TRAINING,
+    ),
+]
 Optimizer = Annotated[str | None, typer.Option(help="sgd or adam.", rich_help_panel=TRAINING)]
 LearningRate = Annotated[float | None, typer.Option(help="Step size.", rich_help_panel=TRAINING)]
 DecayRate = Annotated[

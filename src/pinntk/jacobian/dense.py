@@ -98,17 +98,29 @@ def _block(problem: Problem, model: Model, name: str, sample: Sample, rows: int)
     flat = ravel_pytree(parameters)[0]
     size = chunk_size(rows // points, flat.size, flat.dtype.itemsize)
 
+    size = min(size, points)
+
     @jax.jit
     def jacobian(parameters: Any, sample: Sample) -> Array:
-        gradients = row_gradients(problem, eqx.combine(parameters, rest), name)
-        return jax.lax.map(gradients, sample, batch_size=size).reshape(rows, -1)
+        gradients = jax.vmap(row_gradients(problem, eqx.combine(parameters, rest), name))
+
+        def fill(i: Array, rows_so_far: Array) -> Array:
+            # The last chunk reaches back over rows that are there already, so that all are one size.
+            first = jnp.minimum(i * size, points - size)
+            chunk = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, size), sample)
+            return jax.lax.dynamic_update_slice_in_dim(rows_so_far, gradients(chunk), first, 0)
+
+        empty = jnp.zeros((points, rows // points, flat.size), flat.dtype)
+        filled = jax.lax.fori_loop(0, -(-points // size), fill, empty)
+        return filled.reshape(rows, flat.size)
 
     return jacobian(parameters, sample)
 
 
 def gram(left: Float[Array, "a p"], right: Float[Array, "b p"]) -> Float[Array, "a b"]:
     """Left · rightᵀ at the highest precision of the device."""
-    return jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
+    contract = (((1,), (1,)), ((), ()))
+    return jax.lax.dot_general(left, right, contract, precision=jax.lax.Precision.HIGHEST)
 
 
 def block_traces(problem: Problem, model: Model, batch: Batch) -> dict[str, Float[Array, ""]]:

@@ -85,15 +85,19 @@ def tangent_kernel(
             problem, cast(model, jnp.float64), cast(batch, jnp.float64), memory_limit
         )
         rows = {name: len(block) for name, block in jacobian.blocks.items()}
-        stacked = jnp.concatenate(list(jacobian.blocks.values()))
-        matrix = np.array(gram(stacked, stacked))
+        kernel = TangentKernel(np.zeros((sum(rows.values()),) * 2), rows)
+        for i, left in enumerate(rows):
+            for right in list(rows)[i:]:
+                block = np.asarray(gram(jacobian.blocks[left], jacobian.blocks[right]))
+                block = (block + block.T) / 2 if left == right else block
+                kernel.block(left, right)[...] = block
+                kernel.block(right, left)[...] = block.T
     for name, count in rows.items():
-        where = TangentKernel(matrix, rows).slice_of(name)
-        finite = np.isfinite(np.diag(matrix)[where])
+        finite = np.isfinite(np.diag(kernel.block(name)))
         if not finite.all():
             raise PinntkError(
                 f"kernel of condition {name!r}",
                 got=f"NaN or infinity at {int((~finite).sum())} of {count} residuals",
                 expected="finite derivatives with respect to the parameters",
             )
-    return TangentKernel((matrix + matrix.T) / 2, rows)
+    return kernel

@@ -60,7 +60,12 @@ def build_dtype(recipe: Recipe) -> Any:
 
 
 def build_model(recipe: Recipe, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
-    """The network of a recipe, drawn with `key`. `batch` is used by `scaling="points"` only."""
+    """The network of a recipe, drawn with `key`. `batch` is used by `scaling="points"` only.
+
+    A problem that brings its own network overrides the recipe's.
+    """
+    if problem.network is not None:
+        return cast(problem.network(key), build_dtype(recipe))
     check_name("network", recipe.network, NETWORKS)
     check_name("activation", recipe.activation, ACTIVATIONS)
     dtype = build_dtype(recipe)
@@ -134,4 +139,4 @@ def build_weighting(recipe: Recipe) -> AbstractWeighting:
             expected="either fixed weights or weights from the kernel",
             fix="Drop the weights, or use the weighting 'fixed'.",
         )
-    return NTKWeights(every=recipe.every, moving_average=recipe.moving_average)
+    return NTKWeights(recipe.every, recipe.moving_average, recipe.subsample)

@@ -125,7 +125,7 @@ def train(
         state, rows = resume.state, list(resume.rows)
         began -= resume.seconds
     _, rest = trainable(model)
-    run = _compile_chunk(problem, rest, optimizer, weighting, key)
+    run = compile_chunk(problem, rest, optimizer, weighting, key)
     look = _compile_look(problem, rest)
     error = _compile_error(problem, rest, model_dtype(model))
 
@@ -206,7 +206,7 @@ def train(
     )
 
 
-def _compile_chunk(
+def compile_chunk(
     problem: Problem,
     rest: Any,
     optimizer: AbstractOptimizer,

@@ -1,0 +1,75 @@
+"""What every benchmark shares: its options, one core where asked, and a JSON record with provenance."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+def parse(description: str) -> argparse.Namespace:
+    """`--smoke` for seconds instead of minutes, `--out FILE` for the record."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--smoke", action="store_true", help="a short form that only shows it runs")
+    parser.add_argument("--out", type=Path, default=None, help="where to write the JSON record")
+    return parser.parse_args()
+
+
+def use_one_core() -> None:
+    """Pin the process to one core. Call it before JAX is imported."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor()
+
+
+def milliseconds(call: Callable[[], Any], repeats: int) -> list[float]:
+    """Wall times of a call that blocks, after one call that is not counted."""
+    call()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - began))
+    return times
+
+
+def write(name: str, arguments: argparse.Namespace, record: dict[str, Any]) -> None:
+    """Write the record with command, versions and device; a smoke run only where `--out` says so."""
+    from pinntk.training import environment
+
+    target = arguments.out or (None if arguments.smoke else RESULTS / f"{name}.json")
+    record = {
+        "benchmark": name,
+        "smoke": arguments.smoke,
+        "command": shlex.join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        **environment(),
+        **record,
+    }
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(record, indent=2) + "\n")
+        print(f"wrote {target.name}")
+
+
+median = statistics.median
