@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from common import median, parse, write
-
 from pinntk.runs import set_up, start_run
 
 WAYS = {

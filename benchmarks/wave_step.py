@@ -16,11 +16,11 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
 
+from pinntk.jacobian import trainable  # noqa: E402
 from pinntk.problem import Batch  # noqa: E402
 from pinntk.runs import Setup, set_up  # noqa: E402
 from pinntk.training import build_optimizer, build_weighting, start  # noqa: E402
-from pinntk.training.loop import compile_chunk  # noqa: E402
-from pinntk.jacobian import trainable  # noqa: E402
+from pinntk.training.compiled import compile_chunk  # noqa: E402
 
 POINTS = 300
 QUANTITIES = 4 + 2 + 1
@@ -64,7 +64,7 @@ def plain_steps(setup: Setup, count: int):
         return jnp.sin(jnp.pi * x[0]) + 0.5 * jnp.sin(4 * jnp.pi * x[0])
 
     def loss(layers):
-        u = lambda x: network(layers, x)  # noqa: E731
+        u = lambda x: network(layers, x)
         values = jax.vmap(lambda x: u(x) - start_value(x))(batch["values"].points)
         velocity = jax.vmap(along(u, e_t))(batch["velocity"].points)
         residual = jax.vmap(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from common import parse, write
-
 from pinntk.runs import set_up, start_run
 
 WAYS = {"plain": {"weighting": "fixed"}, "Algorithm 1": {"weighting": "ntk", "every": 100}}
@@ -17,7 +16,13 @@ def main() -> None:
     for way, changes in WAYS.items():
         runs = []
         for seed in seeds:
-            changes = {**changes, "width": width, "depth": 3, "steps": steps, "log_every": steps // 20}
+            changes = {
+                **changes,
+                "width": width,
+                "depth": 3,
+                "steps": steps,
+                "log_every": steps // 20,
+            }
             result = start_run(set_up("wave1d", None, changes, seed))
             runs.append(
                 {

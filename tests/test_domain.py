@@ -54,7 +54,7 @@ def test_another_key_gives_other_points(name):
 
 
 @pytest.mark.parametrize("name", ["random", "latin_hypercube", "sobol"])
-def test_float64_points_have_digits_of_float64_or_are_those_of_float32(name, x64):
+def test_random_samplers_give_float64_under_x64(name, x64):
     assert SAMPLERS[name].sample(KEY, 8, 2).dtype == jnp.float64
 
 

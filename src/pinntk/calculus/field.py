@@ -232,7 +232,7 @@ def _sum(left: AbstractField, right: Any, sign: float) -> AbstractField:
 def _pointwise(
     combine: Callable[[Array, Array], Array],
     left: AbstractField,
-    right: Callable[[Point], Array],
+    right: Callable[..., Any],
 ) -> Field:
     return Field(
         lambda point: combine(left(point), right(point)), left.coordinates, left.components_named

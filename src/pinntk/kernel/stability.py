@@ -37,7 +37,7 @@ def largest_eigenvalue(
     _, push = jax.linearize(scaled_residuals, flat)
     pull = jax.linear_transpose(push, flat)
 
-    def body(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def body(_: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         direction, _ = carry
         image = pull(push(direction))[0]
         norm = jnp.linalg.norm(image)

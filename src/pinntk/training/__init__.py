@@ -1,14 +1,13 @@
 """The only training loop, its history, and run directories."""
 
 from pinntk.training.build import build_dtype, build_model, build_optimizer, build_weighting
+from pinntk.training.compiled import TrainState, first_points
 from pinntk.training.directory import RunDirectory, environment
 from pinntk.training.history import Outcome, Result, Row
 from pinntk.training.loop import (
     Observer,
     Resumption,
-    TrainState,
     check_sensitivity,
-    first_points,
     start,
     train,
 )

@@ -19,8 +19,9 @@ import jax
 
 from pinntk.errors import RunError
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from pinntk.training.compiled import TrainState
 from pinntk.training.history import Row
-from pinntk.training.loop import Resumption, TrainState
+from pinntk.training.loop import Resumption
 
 FORMAT = 1
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from pinntk.training.compiled import TrainState
 from pinntk.training.history import Row
-from pinntk.training.loop import TrainState
 
 
 class ProgressBar:

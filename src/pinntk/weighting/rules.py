@@ -83,7 +83,7 @@ class NTKWeights(AbstractWeighting):
       The rate stays unbiased where points are drawn independently, and is noisier.
     """
 
-    every: int = 100
+    every: int | None = 100
     moving_average: float = 0.0
     subsample: int | None = None
     needs = TraceInformation
@@ -110,7 +110,7 @@ class NTKWeights(AbstractWeighting):
         return {name: keep * weights[name] + (1 - keep) * fresh[name] for name in weights}
 
 
-def ntk_weights(traces: Mapping[str, Float[Array, ""]], rows: Mapping[str, int]) -> Weights:
+def ntk_weights(traces: Mapping[str, Float[Array, ""] | float], rows: Mapping[str, int]) -> Weights:
     """λ_k = (Σ_j c_j)/c_k, c_k = tr(K_kk)/N_k (Algorithm 1). By name; infinite for a zero trace."""
     rates = {name: jnp.asarray(trace) / rows[name] for name, trace in traces.items()}
     total = jnp.sum(jnp.stack(list(rates.values())))

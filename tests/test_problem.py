@@ -1,0 +1,297 @@
+"""Problems: residuals against a loop over points, losses, redraws, and what a bad residual says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import CASES, assert_close, mlp, poisson
+
+from pinntk.conditions import Condition, dirichlet, observations
+from pinntk.domain import Box, Interval, Points, Random, SpaceTime
+from pinntk.errors import PinntkError, ResidualError
+from pinntk.problem import Problem, condition_key, relative_l2
+
+KEY = jax.random.key(5)
+LINE = Interval(x=(0.0, 1.0))
+SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_residuals_and_losses_are_those_of_a_loop_over_points(case, x64):
+    case = CASES[case]()
+    batch = case.problem.sample(KEY)
+    ours, losses = jax.jit(
+        lambda model: (case.problem.residuals(model, batch), case.problem.losses(model, batch))
+    )(case.model)
+    assert tuple(ours) == tuple(losses) == case.problem.names == tuple(case.plain)
+    for name, plain in case.plain.items():
+        points, targets = batch[name]
+        one = jax.jit(lambda x, y, f=plain: f(case.model, x, y))
+        rows = [one(x, None if targets is None else targets[i]) for i, x in enumerate(points)]
+        assert len(points) == case.points[name]
+        assert_close(ours[name], np.stack(rows))
+        assert_close(losses[name], np.mean(np.stack(rows) ** 2))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_count_points_times_components(case):
+    case = CASES[case]()
+    batch = case.problem.sample(KEY)
+    assert case.problem.rows(case.model, batch) == case.rows
+    case.problem.check(case.model, batch)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_exact_solution_has_no_residual(case, x64):
+    problem = CASES[case]().problem
+    losses = jax.jit(lambda batch: problem.losses(problem.solution, batch))(problem.sample(KEY))
+    for name, loss in losses.items():
+        assert loss < 1e-24, name  # squares of rounding errors, of numbers of order ten
+
+
+def test_a_batch_of_some_conditions_gives_those():
+    problem, model = poisson(), mlp(KEY, 1)
+    batch = problem.sample(KEY)
+    assert tuple(problem.losses(model, {"residual": batch["residual"]})) == ("residual",)
+
+
+def test_residuals_keep_float32_with_numbers_of_numpy_in_them():
+    problem = Problem(
+        "p", LINE, [Condition("r", lambda u, x: np.float32(2.0) * u(x) - 3 * u.d("x")(x), LINE, 3)]
+    )
+    assert problem.residuals(mlp(KEY, 1), problem.sample(KEY))["r"].dtype == jnp.float32
+
+
+# Sampling
+
+
+def test_a_batch_has_the_points_of_every_condition():
+    problem = poisson()
+    batch = problem.sample(KEY)
+    assert {name: sample.points.shape for name, sample in batch.items()} == {
+        "boundary": (4, 1),
+        "residual": (7, 1),
+    }
+    for name, sample in problem.sample(KEY).items():
+        np.testing.assert_array_equal(sample.points, batch[name].points)
+        assert sample.targets is None
+        assert sample.points.dtype == jnp.float32
+    other = problem.sample(jax.random.key(6))["residual"].points
+    assert not np.any(np.asarray(other) == np.asarray(batch["residual"].points))
+
+
+def test_the_dtype_of_a_batch_can_be_chosen(x64):
+    data = observations("data", LINE, np.array([[0.5]]), np.array([2.0]))
+    problem = Problem("p", LINE, [data, *poisson().conditions])
+    batch = problem.sample(KEY, jnp.float32)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(batch))
+    batch = problem.sample(KEY)
+    assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(batch))
+    assert batch["data"].targets[0] == 2.0
+
+
+def test_adding_a_condition_leaves_the_points_of_the_others():
+    few = poisson()
+    more = Problem("p", LINE, [*few.conditions, dirichlet("extra", LINE, 0.0, 3)])
+    a, b = few.sample(KEY), more.sample(KEY)
+    for name in few.names:
+        np.testing.assert_array_equal(a[name].points, b[name].points)
+
+
+def test_only_conditions_that_ask_are_redrawn_and_only_at_their_steps():
+    zero = lambda u, x: u(x)
+    values = np.array([[0.2, 0.3], [0.4, 0.5]])
+    problem = Problem(
+        "p",
+        SQUARE,
+        [
+            Condition("fixed", zero, SQUARE, 3),
+            Condition("often", zero, SQUARE, 3, Random(), redraw_every=2),
+            Condition("rarely", zero, SQUARE, 3, redraw_every=3),
+            Condition("data", lambda u, x, y: u(x) - y, Points(values, ("x", "y")), 2,
+                      redraw_every=1, targets=np.ones(2)),
+        ],
+    )  # fmt: skip
+    batch = problem.sample(KEY)
+    redraw = jax.jit(lambda batch, step: problem.redraw(batch, step, KEY))
+    changed, seen = {}, {name: [np.asarray(s.points)] for name, s in batch.items()}
+    for step in range(7):
+        new = redraw(batch, step)
+        changed[step] = {
+            name for name in batch if np.any(np.asarray(new[name].points != batch[name].points))
+        }
+        assert all(new[name].points.dtype == batch[name].points.dtype for name in batch)
+        for name in changed[step]:
+            seen[name].append(np.asarray(new[name].points))
+        batch = new
+    assert changed == {
+        0: set(), 1: set(), 2: {"often"}, 3: {"rarely"}, 4: {"often"}, 5: set(),
+        6: {"often", "rarely"},
+    }  # fmt: skip
+    assert len(np.unique(np.concatenate(seen["often"]), axis=0)) == 4 * 3  # new ones every time
+    np.testing.assert_array_equal(batch["data"].targets, np.ones(2))
+
+
+def test_a_redraw_depends_on_the_step_and_the_key_alone():
+    condition = Condition("r", lambda u, x: u(x), LINE, 3, redraw_every=2)
+    problem = Problem("p", LINE, [condition])
+    first = problem.redraw(problem.sample(jax.random.key(0)), 4, KEY)["r"].points
+    again = problem.redraw(problem.sample(jax.random.key(1)), 4, KEY)["r"].points
+    np.testing.assert_array_equal(first, again)
+
+
+def test_keys_of_conditions_differ():
+    keys = [jax.random.key_data(condition_key(KEY, i)).tolist() for i in range(5)]
+    assert len(set(map(tuple, keys))) == 5
+
+
+# Names and regions
+
+
+def test_a_condition_is_found_by_name():
+    problem = poisson()
+    assert problem.condition("boundary") is problem.conditions[0]
+    with pytest.raises(PinntkError, match="condition: got 'boundry'.*Did you mean 'boundary'"):
+        problem.condition("boundry")
+
+
+def test_a_problem_needs_a_condition():
+    with pytest.raises(PinntkError, match="conditions: got none; expected at least one"):
+        Problem("p", LINE, [])
+
+
+def test_a_region_of_other_coordinates_is_refused():
+    with pytest.raises(PinntkError) as error:
+        Problem("p", SQUARE, [dirichlet("wall", Box(y=(0, 1), x=(0, 1)), 0.0, 3)])
+    assert str(error.value) == (
+        "where of condition 'wall': got coordinates ('y', 'x'); "
+        "expected the domain's coordinates ('x', 'y'), in that order."
+    )
+
+
+def test_a_field_has_the_names_of_the_problem():
+    problem = CASES["cauchy_riemann"]().problem
+    field = problem.field(problem.solution)
+    assert field.coordinates == ("x", "y")
+    assert [component.coordinates for component in field.components()] == [("x", "y")] * 2
+    with pytest.raises(PinntkError, match="component: got 'w'; expected one of u, v"):
+        field["w"]
+
+
+def test_a_model_with_an_output_of_shape_one_is_a_scalar_field():
+    problem = poisson()
+    assert problem.field(mlp(KEY, 1, 1))(jnp.array([0.3])).shape == ()
+
+
+# check()
+
+
+def checked(residual, model=None, where=LINE):
+    problem = Problem(
+        "p", where, [dirichlet("good", where, 0.0, 2), Condition("bad", residual, where, 2)]
+    )
+    model = model or mlp(KEY, len(where.coordinates))
+    with pytest.raises(ResidualError) as error:
+        problem.check(model, problem.sample(KEY))
+    text = str(error.value)
+    assert text.startswith("residual of condition 'bad': got ")
+    return text
+
+
+def fails(u, x):
+    raise RuntimeError("no such table\nsecond line")
+
+
+@pytest.mark.parametrize(
+    ("residual", "words"),
+    [
+        (fails, "RuntimeError: no such table; expected a function (u, x)"),
+        (lambda u: u, "TypeError: "),
+        (lambda u, x: None, "ValueError: None"),
+        (lambda u, x: (u(x), u(x), x), "expected a function (u, x) that returns a number"),
+        (lambda u, x: x[:, 0], "IndexError: "),
+        (lambda u, x: jnp.ones((2, 3)) * u(x), "shape (2, 3) at one point; expected a scalar ()"),
+        (lambda u, x: jnp.zeros((0,)), "shape (0,) at one point"),
+        (lambda u, x: jnp.asarray(x[0], int), "dtype int32; expected a floating-point residual"),
+        (lambda u, x: u(x) > 0, "dtype bool; expected"),
+        (lambda u, x: u(x) * 1j, "dtype complex64; expected"),
+        (lambda u, x: u.d("z")(x), "an error: coordinate: got 'z'; expected one of x."),
+        (lambda u, x: u["p"](x), "an error: component: got 'p'"),
+    ],
+    ids=[
+        "raises", "too_few_arguments", "forgets_return", "tuple", "indexes_a_batch", "matrix",
+        "empty", "integer", "boolean", "complex", "unknown_coordinate", "unknown_component",
+    ],
+)  # fmt: skip
+def test_a_bad_residual_is_named(residual, words):
+    assert words in checked(residual)
+
+
+def test_a_shape_error_says_that_batching_is_not_the_residuals_job():
+    text = checked(lambda u, x: jnp.ones((2, 3)) * u(x))
+    assert text.endswith("Write it for one point; pinntk does the batching.")
+
+
+def test_an_unknown_coordinate_keeps_its_suggestion():
+    where = SpaceTime(space=(0, 1), t=(0, 1))
+    assert "Did you mean 'space'?" in checked(lambda u, x: u.d("spce")(x), where=where)
+
+
+def test_a_model_of_the_wrong_size_is_named():
+    text = checked(
+        lambda u, x: u.d("x")(x), model=lambda x: jnp.stack([x[0], x[0]]) if x.ndim else x
+    )
+    assert "good" not in text or "bad" in text
+    assert text
+
+
+def test_check_accepts_a_vector_residual():
+    condition = Condition("r", lambda u, x: jnp.stack([u(x), u.d("x")(x)]), LINE, 2)
+    problem = Problem("p", LINE, [condition])
+    problem.check(mlp(KEY, 1), problem.sample(KEY))
+
+
+# Errors against a solution
+
+
+def test_relative_l2_by_hand():
+    exact = jnp.array([3.0, 4.0])
+    assert relative_l2(exact, exact) == 0.0
+    assert_close(relative_l2(jnp.array([3.0, 4.5]), exact), np.float32(0.1))
+    vector = jnp.array([[3.0, 0.0], [0.0, 4.0]])
+    assert_close(relative_l2(jnp.zeros((2, 2)), vector), np.float32(1.0))
+
+
+def test_relative_l2_does_not_broadcast_a_column_against_a_row():
+    with pytest.raises(PinntkError, match=r"prediction: got shape \(3, 1\); .*\(3,\)"):
+        relative_l2(jnp.zeros((3, 1)), jnp.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("domain", "shape"),
+    [
+        (LINE, (1001, 1)),
+        (SQUARE, (101**2, 2)),
+        (Box(x=(0, 1), y=(0, 1), z=(0, 1)), (21**3, 3)),
+        (Box(a=(0, 1), b=(0, 1), c=(0, 1), d=(0, 1)), (10**4, 4)),
+    ],
+)
+def test_test_points_are_a_grid_over_the_domain(domain, shape):
+    problem = Problem("p", domain, [dirichlet("wall", domain, 0.0, 8)])
+    points = problem.test_points()
+    assert points.shape == shape
+    np.testing.assert_array_equal(points[0], domain.lower)
+    np.testing.assert_array_equal(points[-1], domain.upper)
+
+
+def test_test_points_can_be_fewer_and_of_another_dtype():
+    problem = poisson()
+    points = problem.test_points(jnp.float16, per_side=3)
+    assert points.dtype == jnp.float16
+    np.testing.assert_array_equal(points[:, 0], [0.0, 0.5, 1.0])
+
+
+def test_test_points_of_given_points_are_those_points():
+    where = Points(np.array([[0.1], [0.7]]), ("x",))
+    problem = Problem("p", where, [dirichlet("wall", where, 0.0, 2)])
+    np.testing.assert_allclose(problem.test_points(), [[0.1], [0.7]], rtol=1e-6)
