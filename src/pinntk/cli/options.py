@@ -113,10 +113,10 @@ def parse_weights(options: list[str] | None) -> dict[str, float] | None:
     for part in ",".join(options).split(","):
         name, separator, text = part.partition("=")
         try:
-            value = float(text)
+            value = float(text) if name.strip() else None
         except ValueError:
-            separator = ""
-        if not separator or not name:
+            value = None
+        if value is None:
             raise PinntkError("--weights", got=repr(part), expected="NAME=VALUE, like boundary=100")
         if not (math.isfinite(value) and value > 0):
             raise PinntkError(f"weight of {name!r}", got=text, expected="a positive finite number")

@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from pinntk.errors import PinntkError
 from pinntk.jacobian import block_traces
 from pinntk.optim import AbstractOptimizer
-from pinntk.problem import Batch, Problem, Sample, relative_l2
+from pinntk.problem import Batch, Problem, relative_l2
 from pinntk.weighting import AbstractWeighting, NTKWeights, TraceInformation, Weights
 
 
@@ -107,7 +107,7 @@ def _updated_weights(
 
 def first_points(batch: Batch, count: int) -> Batch:
     """The first `count` points of every condition."""
-    return {name: Sample(*(jax.tree.map(lambda a: a[:count], s))) for name, s in batch.items()}
+    return {name: jax.tree.map(lambda a: a[:count], sample) for name, sample in batch.items()}
 
 
 def compile_look(problem: Problem, rest: Any) -> Callable[[TrainState], dict[str, Array]]:

@@ -141,7 +141,8 @@ def train(
             visit = time.perf_counter()
             chunk = jax.block_until_ready(run(state, size))
             if step % log_every == 0 and _all_finite(chunk.first):
-                rows.append(record(step, *chunk.first, state.parameters))
+                losses, weights = chunk.first
+                rows.append(record(step, losses, weights, state.parameters))
                 for observer in observers:
                     observer.row(rows[-1])
             if not chunk.finite:
