@@ -111,7 +111,7 @@ def parse_weights(options: list[str] | None) -> dict[str, float] | None:
         return None
     weights: dict[str, float] = {}
     for part in ",".join(options).split(","):
-        name, separator, text = part.partition("=")
+        name, _, text = part.partition("=")
         try:
             value = float(text) if name.strip() else None
         except ValueError:

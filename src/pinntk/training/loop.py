@@ -90,7 +90,8 @@ def train(
     - `batch`: the points to start from; drawn with `key` when None.
     - `log_every`: steps between two rows of history. `checkpoint_every`: steps between two calls of
       the observers' `checkpoint`, never when None (the last state is always offered).
-    - `budget`: seconds, compilation included, after which the run stops with outcome "budget".
+    - `budget`: seconds of this call, compilation included, after which it stops with outcome
+      "budget".
     - `resume`: where an earlier run of the same arguments stopped; the result is the same, bit for
       bit, as if it had not.
 
@@ -103,7 +104,7 @@ def train(
             raise PinntkError(argument, got=value, expected="a whole number, 1 or more")
     if budget is not None and not budget > 0:
         raise PinntkError("budget", got=budget, expected="a positive number of seconds")
-    began = time.perf_counter()
+    opened = began = time.perf_counter()
     batch = problem.sample(key, model_dtype(model)) if batch is None else batch
     problem.check(model, batch)
     check_sensitivity(problem, model, batch)
@@ -160,7 +161,7 @@ def train(
             if checkpoint_every is not None and step % checkpoint_every == 0 and step < steps:
                 for observer in observers:
                     observer.checkpoint(state, time.perf_counter() - began)
-            if budget is not None and step < steps and time.perf_counter() - began > budget:
+            if budget is not None and step < steps and time.perf_counter() - opened > budget:
                 outcome = Outcome.BUDGET
                 message = f"stopped after {step} of {steps} steps, when {budget:g} s were used"
                 break
