@@ -92,9 +92,21 @@ class Problem:
 
     def field(self, function: Callable[[Point], Array]) -> Field:
         """A model or formula as a field of this problem, with its coordinate and component names."""
-        if len(self.fields) > 1:
-            return Field(function, self.domain.coordinates, self.fields)
-        return Field(lambda x: jnp.reshape(function(x), ()), self.domain.coordinates)
+        count = len(self.fields)
+
+        def value_at(x: Point) -> Array:
+            value = function(x)
+            if jnp.size(value) != count:
+                raise PinntkError(
+                    "model",
+                    got=f"a value of shape {jnp.shape(value)} at one point",
+                    expected=f"{count} number{'s' * (count > 1)}, for {', '.join(self.fields)}",
+                    fix="Problem(fields=...) names the components of the unknown.",
+                )
+            return jnp.reshape(value, (count,) if count > 1 else ())
+
+        names = self.fields if count > 1 else ()
+        return Field(value_at, self.domain.coordinates, names)
 
     def sample(self, key: PRNGKeyArray, dtype: Any = None) -> Batch:
         """Points for every condition, drawn with `key`, in `dtype` (JAX's default float if None)."""

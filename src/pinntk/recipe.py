@@ -12,6 +12,16 @@ from typing import Any
 
 from pinntk.errors import PinntkError, check_name
 
+#: What a field may hold, by its annotation: the types and a word for them.
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "str": (str, "a name"),
+    "int": (int, "a whole number"),
+    "int | None": (int | None, "a whole number"),
+    "float": (int | float, "a number"),
+    "float | None": (int | float | None, "a number"),
+    "Mapping[str, float]": (Mapping, "numbers by name"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -46,6 +56,17 @@ class Recipe:
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     log_every: int = 100
     dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, (kind, expected) = getattr(self, field.name), _KINDS[str(field.type)]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise PinntkError(field.name, got=repr(value), expected=expected)
+        for name in ("steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise PinntkError(
+                    name, got=getattr(self, name), expected="a whole number, 1 or more"
+                )
 
     def replace(self, **changes: Any) -> Recipe:
         """A copy with the given settings changed; None leaves a setting as it is."""

@@ -58,8 +58,8 @@ def set_up(
 
     A float64 recipe switches JAX to 64-bit mode for the whole process.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise PinntkError("seed", got=seed, expected="a whole number, 0 or more")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise PinntkError("seed", got=seed, expected="a whole number from 0 to 2³² − 1")
     problem = load_problem(spec, preset)
     recipe = problem.recipe.replace(**(changes or {}))
     if changes and changes.get("weights") and "weighting" not in changes:
@@ -110,7 +110,7 @@ def start_run(
     """Train, in a run directory where `out` is given; it must not exist or be empty."""
     if out is None:
         return _train(setup, observers, budget, None, None)
-    every = checkpoint_every or max(1, setup.recipe.steps // 20)
+    every = max(1, setup.recipe.steps // 20) if checkpoint_every is None else checkpoint_every
     config = {
         "problem": setup.spec,
         "preset": setup.preset,
@@ -122,31 +122,46 @@ def start_run(
         "command": list(command),
     }
     directory = RunDirectory.create(out, config)
-    result = _train(setup, [directory, *observers], budget, every, None)
+    try:
+        result = _train(setup, [directory, *observers], budget, every, None)
+    except PinntkError:
+        directory.discard_unused()
+        raise
     directory.write_result(result_record(setup, result))
     return result
+
+
+#: What a run is set up from again, and the types it has in config.json.
+_SAVED: Mapping[str, Any] = {
+    "problem": str,
+    "preset": str | None,
+    "file_sha256": str | None,
+    "seed": int,
+    "recipe": dict,
+    "checkpoint_every": int,
+}
 
 
 def reopen(path: Path) -> tuple[RunDirectory, Setup]:
     """A run directory and the setup it was started from. Its problem's file must be unchanged."""
     directory = RunDirectory.open(path)
     config = directory.config
-    try:
-        spec, recipe = config["problem"], config["recipe"]
-        known, preset, seed = config["file_sha256"], config["preset"], config["seed"]
-    except KeyError as error:
-        raise RunError(
-            str(path / "config.json"), got=f"no {error} in it", expected="a whole config.json"
-        ) from error
-    setup = set_up(spec, preset, recipe, seed)
-    if known != fingerprint(spec):
+    for name, kind in _SAVED.items():
+        if name not in config or not isinstance(config[name], kind):
+            raise RunError(
+                str(path / "config.json"),
+                got=f"{name} {config[name]!r}" if name in config else f"no {name} in it",
+                expected="a whole config.json",
+            )
+    spec = config["problem"]
+    if config["file_sha256"] != fingerprint(spec):
         raise RunError(
             str(path),
             got=f"a run of another problem: {spec} has changed since",
             expected="the file the run was started from",
             fix="Restore it, or start a new run.",
         )
-    return directory, setup
+    return directory, set_up(spec, config["preset"], config["recipe"], config["seed"])
 
 
 def resume_run(
@@ -211,9 +226,8 @@ def result_record(setup: Setup, result: Result) -> dict[str, Any]:
     }
 
 
-def trained_model(path: Path) -> tuple[RunDirectory, Setup, Model, Batch]:
-    """The model of a run at its newest checkpoint, with the points it was trained on."""
+def trained_model(path: Path) -> tuple[RunDirectory, Setup, Model, TrainState]:
+    """The model of a run at its newest checkpoint, and that state: its step, its points."""
     directory, setup = reopen(path)
     state = directory.newest_state(_initial_state(setup))
-    model = eqx.combine(state.parameters, trainable(setup.model)[1])
-    return directory, setup, model, state.batch
+    return directory, setup, eqx.combine(state.parameters, trainable(setup.model)[1]), state

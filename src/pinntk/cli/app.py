@@ -63,7 +63,6 @@ def diagnose(
     json_file: o.Json = None,
 ) -> None:
     """Compute the kernel of every loss term before training and say what it means."""
-    given = o.parse_weights(weights)
     setup = set_up(
         problem,
         preset,
@@ -80,12 +79,16 @@ def diagnose(
             learning_rate=learning_rate,
             steps=steps,
             dtype=dtype,
-            weights=given,
+            weights=o.parse_weights(weights),
         ),
         seed,
     )
-    _print_setup(setup)
     recipe = setup.recipe
+    to_stdout = str(json_file) == "-"
+    if json_file is not None and not to_stdout:
+        o.check_writable("--json", json_file)
+    if not to_stdout:
+        _print_setup(setup)
     with tables.errors.status("computing the kernel"):
         found = examine(
             setup.problem,
@@ -93,12 +96,12 @@ def diagnose(
             setup.batch,
             steps=recipe.steps,
             learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else None,
-            weights=given,
+            weights=recipe.weights if recipe.weighting == "fixed" else None,
         )
     if json_file is not None:
         record = {"seed": seed, "recipe": recipe.as_dict(), **found.as_dict()}
         text = json.dumps(record, indent=2) + "\n"
-        if str(json_file) == "-":
+        if to_stdout:
             sys.stdout.write(text)
             return
         write_atomically(json_file, text.encode())

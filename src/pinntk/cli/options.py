@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,6 +121,8 @@ def parse_weights(options: list[str] | None) -> dict[str, float] | None:
             raise PinntkError("--weights", got=repr(part), expected="NAME=VALUE, like boundary=100")
         if not (math.isfinite(value) and value > 0):
             raise PinntkError(f"weight of {name!r}", got=text, expected="a positive finite number")
+        if name.strip() in weights:
+            raise PinntkError("--weights", got=f"{name.strip()!r} twice", expected="it once")
         weights[name.strip()] = value
     return weights
 
@@ -133,6 +136,12 @@ def parse_budget(text: str | None) -> float | None:
     if value <= 0:
         raise PinntkError("--budget", got=text, expected="a time above zero, like 60s, 5min or 2h")
     return value
+
+
+def check_writable(option: str, file: Path) -> None:
+    """Raise before the work is done where its result could not be written."""
+    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise PinntkError(option, got=str(file), expected="a file in a folder that can be written")
 
 
 def recipe_changes(**options: Any) -> dict[str, Any]:

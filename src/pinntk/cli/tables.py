@@ -69,7 +69,7 @@ def result_table(result: Result) -> Table:
 
 def result_line(result: Result) -> str:
     """How a run ended, in one line."""
-    text = f"{result.message[:1].upper()}{result.message[1:]} in {result.seconds:.1f} s."
+    text = f"{result.message[:1].upper()}{result.message[1:]} ({result.seconds:.1f} s)."
     if result.relative_l2 is not None:
         text += f" Relative L2 error {result.relative_l2:.3e}."
     return text

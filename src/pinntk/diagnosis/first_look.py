@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import model_dtype, parameter_count
 from pinntk.kernel import (
     TangentKernel,
@@ -23,6 +24,9 @@ from pinntk.weighting import Fixed, ntk_weights
 
 #: A mode counts as learned when this share of its residual, or less, is left.
 LEARNED = 0.1
+#: Where no step size is planned, the forecast takes this share of the largest stable one. At that one
+#: itself the fastest mode changes sign for ever: its factor is 1 − 2ημ = −1.
+OF_STABLE = 0.9
 #: Rates within this factor of each other are called balanced: the slowest condition then needs less
 #: than one decimal order more steps than the fastest, which a decent step budget has to spare.
 BALANCED = 10.0
@@ -109,16 +113,20 @@ def diagnose(
     `batch` is drawn with key 0 and `steps` taken from the problem's recipe where they are not given.
 
     The forecast is that of gradient descent under the kernel as it is now. `learning_rate` is its
-    step; None (for Adam and others, whose steps the kernel does not predict) takes the largest stable
-    one. `weights` are fixed loss weights, 1 where not given.
+    step; None (for Adam and others, whose steps the kernel does not predict) takes nine tenths of the
+    largest stable one, and so does a planned step that is not stable. `weights` are fixed loss
+    weights, 1 where not given.
     """
     names = problem.names
     batch = problem.sample(jax.random.key(0), model_dtype(model)) if batch is None else batch
     steps = problem.recipe.steps if steps is None else steps
+    if steps < 1:
+        raise PinntkError("steps", got=steps, expected="a whole number, 1 or more")
     lambdas = Fixed(weights or {}).initial(names)
     check_sensitivity(problem, model, batch)
     kernel = tangent_kernel(problem, model, batch, memory_limit)
     residuals = {k: np.asarray(r).ravel() for k, r in problem.residuals(model, batch).items()}
+    _check_finite(residuals)
     blocks = {name: spectrum(kernel.block(name)) for name in names}
     raw = spectrum(kernel.matrix)
     algorithm_1 = {k: float(v) for k, v in ntk_weights(kernel.traces(), kernel.rows).items()}
@@ -169,6 +177,17 @@ def diagnose(
     return dataclasses.replace(found, verdict=tuple(_verdict(found)))
 
 
+def _check_finite(residuals: Mapping[str, np.ndarray]) -> None:
+    for name, values in residuals.items():
+        finite = np.isfinite(values)
+        if not finite.all():
+            raise ResidualError(
+                f"residual of condition {name!r}",
+                got=f"NaN or infinity in {int((~finite).sum())} of {len(values)} residuals",
+                expected="finite residuals",
+            )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Forecast:
     """What gradient descent does under a frozen kernel and given weights."""
@@ -188,7 +207,9 @@ def _forecast(
 ) -> _Forecast:
     modes = spectrum(kernel.weighted(weights))
     stable = largest_stable_step(modes.largest)
-    step = stable if learning_rate is None else min(learning_rate, stable)
+    step = OF_STABLE * stable
+    if learning_rate is not None and learning_rate < stable:
+        step = learning_rate
     scaled = np.concatenate([residuals[n] for n in kernel.names]) * kernel.root_weights(weights)
     left = remaining(modes.eigenvalues, step, steps)
     coefficients = modes.eigenvectors.T @ scaled
@@ -266,7 +287,7 @@ def percent(share: float) -> str:
         return "0%"
     if value > 1000:
         return ">1000%"
-    return f"{value:.2g}%" if value < 100 else f"{value:.0f}%"
+    return f"{value:.2g}%" if value < 99.5 else f"{value:.0f}%"
 
 
 def _round(value: float) -> int:

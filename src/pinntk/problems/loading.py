@@ -41,7 +41,7 @@ def load_problem(spec: str, preset: str | None = None) -> Problem:
     if callable(value) and not isinstance(value, Problem):
         try:
             value = value()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failure(file, error) from error
     if not isinstance(value, Problem):
         raise PinntkError(
@@ -53,12 +53,19 @@ def load_problem(spec: str, preset: str | None = None) -> Problem:
 def fingerprint(spec: str) -> str | None:
     """The SHA-256 of the file behind a problem, None for one of the library."""
     path, separator, _ = spec.partition(".py:")
-    return hashlib.sha256(Path(f"{path}.py").read_bytes()).hexdigest() if separator else None
+    if not separator:
+        return None
+    return hashlib.sha256(_existing(Path(f"{path}.py")).read_bytes()).hexdigest()
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise PinntkError("PROBLEM", got=f"{file}, which does not exist", expected="a Python file")
+    return file
 
 
 def _load_module(file: Path) -> ModuleType:
-    if not file.is_file():
-        raise PinntkError("PROBLEM", got=f"{file}, which does not exist", expected="a Python file")
+    _existing(file)
     specification = importlib.util.spec_from_file_location(f"_pinntk_user_{file.stem}", file)
     assert specification is not None
     assert specification.loader is not None
@@ -66,22 +73,21 @@ def _load_module(file: Path) -> ModuleType:
     sys.modules[specification.name] = module
     try:
         specification.loader.exec_module(module)
-    except PinntkError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(file, error) from error
     return module
 
 
-def _failure(file: Path, error: Exception) -> PinntkError:
+def _failure(file: Path, error: BaseException) -> PinntkError:
     """An error raised by the user's own code, with its place in the file."""
-    if isinstance(error, PinntkError):
-        return error
     line = error.lineno if isinstance(error, SyntaxError) else None
     for frame in traceback.extract_tb(error.__traceback__):
-        if Path(frame.filename) == file:
+        if Path(frame.filename) == file.absolute():
             line = frame.lineno
     place = f"{file}, line {line}" if line else str(file)
+    if isinstance(error, PinntkError):
+        argument = f"{place}: {error.argument}"
+        return type(error)(argument, got=error.got, expected=error.expected, fix=error.fix)
     return PinntkError(
         "PROBLEM", got=f"{place}: {type(error).__name__}: {error}", expected="a file that runs"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -44,6 +45,12 @@ def new_figure(
         FigureCanvasAgg(figure)
         axes = np.atleast_1d(figure.subplots(1, columns)).tolist()
     return figure, axes
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the ending of `path` says in which format."""
+    with mpl.rc_context(SETTINGS):
+        figure.savefig(path)
 
 
 def curves(

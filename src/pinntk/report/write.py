@@ -30,41 +30,42 @@ def write_report(directory: Path) -> list[Path]:
     Every figure is written as PNG and PDF; `spectra.json` holds the eigenvalues drawn. Spectra are
     left out where the kernel would not fit the memory.
     """
-    run, setup, model, batch = trained_model(directory)
+    run, setup, model, state = trained_model(directory)
     rows = run.rows()
     if not rows:
         raise RunError(str(directory), got="no history", expected="a run with at least one row")
-    folder = run.path / "report"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            str(folder), got=str(error.strerror), expected="a folder that can be made"
-        ) from error
-    files = []
     drawn = _history_figures(rows) | _solution_figures(setup.problem, model)
+    content = None
     try:
-        snapshots = {"start": setup.model, f"step {_last_step(run.path, rows)}": model}
-        found = {name: _spectra(setup.problem, m, batch) for name, m in snapshots.items()}
+        snapshots = {"start": setup.model, f"step {int(state.step)}": model}
+        found = {name: _spectra(setup.problem, m, state.batch) for name, m in snapshots.items()}
         drawn["spectra"] = _spectra_figure(found)
         content = {
             name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
             for name, blocks in found.items()
         }
-        (folder / "spectra.json").write_text(json.dumps(content) + "\n")
-        files.append(folder / "spectra.json")
     except MemoryLimitError:
         pass
+    folder = run.path / "report"
+    try:
+        return _write(folder, drawn, content)
+    except OSError as error:
+        raise RunError(
+            str(folder), got=str(error.strerror), expected="a folder that can be written"
+        ) from error
+
+
+def _write(folder: Path, drawn: Mapping[str, Figure], spectra: object) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    files = []
+    if spectra is not None:
+        files.append(folder / "spectra.json")
+        files[-1].write_text(json.dumps(spectra) + "\n")
     for name, figure in drawn.items():
         for ending in ("png", "pdf"):
             files.append(folder / f"{name}.{ending}")
-            figure.savefig(files[-1])
+            figures.save(figure, files[-1])
     return sorted(files)
-
-
-def _last_step(path: Path, rows: list[Row]) -> int:
-    result = path / "result.json"
-    return json.loads(result.read_text())["steps"] if result.exists() else rows[-1].step
 
 
 def _history_figures(rows: list[Row]) -> dict[str, Figure]:

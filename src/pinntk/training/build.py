@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,6 +74,10 @@ def build_model(recipe: Recipe, problem: Problem, batch: Batch, key: PRNGKeyArra
     network_key, embedding_key = jax.random.split(key)
     embedding = None
     if recipe.fourier_features:
+        if not (math.isfinite(recipe.fourier_scale) and recipe.fourier_scale > 0):
+            raise PinntkError(
+                "fourier_scale", got=recipe.fourier_scale, expected="a positive finite number"
+            )
         embedding = FourierFeatures(
             d, recipe.fourier_features, scale=recipe.fourier_scale, key=embedding_key
         )
@@ -96,8 +101,8 @@ def _parametrization(recipe: Recipe) -> AbstractParametrization:
     if recipe.parametrization == "ntk":
         return NTK()
     check_name("initializer", recipe.initializer, INITIALIZERS)
-    if not recipe.bias_std >= 0:
-        raise PinntkError("bias_std", got=recipe.bias_std, expected="a number, 0 or more")
+    if not (math.isfinite(recipe.bias_std) and recipe.bias_std >= 0):
+        raise PinntkError("bias_std", got=recipe.bias_std, expected="a finite number, 0 or more")
     return Standard(INITIALIZERS[recipe.initializer], recipe.bias_std)
 
 

@@ -43,7 +43,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def save_checkpoint(folder: Path, state: Any, step: int, seconds: float) -> None:
-    """Save every array of a pytree as the checkpoint of a step; older ones go, all but the last two."""
+    """Save every array of a pytree as the checkpoint of a step, and keep the one before it.
+
+    Older ones go, and so do newer ones: a run that diverged has gone back to an earlier step.
+    """
     leaves = {name: np.asarray(leaf) for name, leaf in _named_leaves(state)}
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **leaves)
@@ -57,9 +60,11 @@ def save_checkpoint(folder: Path, state: Any, step: int, seconds: float) -> None
     folder.mkdir(exist_ok=True)
     write_atomically(folder / f"step-{step}.npz", content)
     write_atomically(folder / f"step-{step}.json", json.dumps(manifest, indent=1).encode())
-    for old in _manifests(folder)[KEPT:]:
-        old.unlink()
-        old.with_suffix(".npz").unlink(missing_ok=True)
+    manifests = _manifests(folder)
+    kept = [path for path in manifests if _step_of(path) <= step][:KEPT]
+    for path in set(manifests) - set(kept):
+        path.unlink()
+        path.with_suffix(".npz").unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, like: Any) -> tuple[Any, int, float, list[str]]:
@@ -72,6 +77,7 @@ def load_checkpoint(folder: Path, like: Any) -> tuple[Any, int, float, list[str]
     for path in _manifests(folder):
         try:
             manifest = json.loads(path.read_bytes())
+            step, seconds = int(manifest["step"]), float(manifest["seconds"])
             content = path.with_suffix(".npz").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
                 raise ValueError("the checksum does not match")
@@ -80,7 +86,7 @@ def load_checkpoint(folder: Path, like: Any) -> tuple[Any, int, float, list[str]
             continue
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             state = _restore(arrays, like, path)
-        return state, int(manifest["step"]), float(manifest["seconds"]), warnings
+        return state, step, seconds, warnings
     raise RunError(
         str(folder),
         got="; ".join(warnings) or "no checkpoint",
@@ -118,4 +124,8 @@ def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
 def _manifests(folder: Path) -> list[Path]:
     """All manifests, the newest step first."""
     found = [path for path in folder.glob("step-*.json") if path.stem[5:].isdigit()]
-    return sorted(found, key=lambda path: int(path.stem[5:]), reverse=True)
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def _step_of(manifest: Path) -> int:
+    return int(manifest.stem[5:])

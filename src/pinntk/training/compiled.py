@@ -120,7 +120,14 @@ def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Ar
     if problem.solution is None:
         return None
     points = problem.test_points(dtype)
-    exact = jax.vmap(problem.solution)(points)
+    try:
+        exact = jax.vmap(problem.field(problem.solution))(points)
+    except Exception as problem_error:  # from the user's own function
+        raise PinntkError(
+            "solution",
+            got=f"{type(problem_error).__name__}: {problem_error}",
+            expected=f"a function of one point that returns {', '.join(problem.fields)}",
+        ) from problem_error
 
     @jax.jit
     def error(parameters: Any) -> Array:

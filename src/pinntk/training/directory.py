@@ -53,6 +53,13 @@ class RunDirectory:
         write_atomically(path / "config.json", _json(config))
         return RunDirectory(path, config)
 
+    def discard_unused(self) -> None:
+        """Remove the directory of a run that ended before anything was recorded."""
+        config = self.path / "config.json"
+        if list(self.path.iterdir()) == [config]:
+            config.unlink()
+            self.path.rmdir()
+
     @staticmethod
     def open(path: Path) -> RunDirectory:
         """An existing run. **Raises** `RunError` where there is none or it cannot be read."""
@@ -72,7 +79,12 @@ class RunDirectory:
         if not file.exists():
             return []
         rows: list[Row] = []
-        lines = file.read_text().split("\n")
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError as error:
+            raise RunError(
+                str(file), got=str(error.strerror), expected="a file that can be read"
+            ) from error
         for number, line in enumerate(lines, start=1):
             if not line:
                 continue

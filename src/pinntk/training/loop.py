@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
@@ -17,6 +17,7 @@ from pinntk.jacobian import block_traces, model_dtype, trainable
 from pinntk.optim import AbstractOptimizer
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
+    Chunk,
     TrainState,
     compile_chunk,
     compile_error,
@@ -99,7 +100,10 @@ def train(
     holds the last good model. Ctrl-C ends it with outcome "interrupted". Neither raises.
     """
     weighting = weighting or Fixed()
-    for argument, value in (("steps", steps), ("log_every", log_every)):
+    counts = {"steps": steps, "log_every": log_every}
+    if checkpoint_every is not None:
+        counts["checkpoint_every"] = checkpoint_every
+    for argument, value in counts.items():
         if not isinstance(value, int) or value < 1:
             raise PinntkError(argument, got=value, expected="a whole number, 1 or more")
     if budget is not None and not budget > 0:
@@ -128,9 +132,10 @@ def train(
             time.perf_counter() - began,
         )
 
-    outcome, message = Outcome.COMPLETED, ""
+    outcome, message = Outcome.COMPLETED, f"completed {steps} steps"
     pace = np.inf  # steps per second, unknown before the second chunk
     step = int(state.step)
+    before = state  # one chunk earlier
     try:
         while step < steps:
             stops = [steps, _next_multiple(step, log_every)]
@@ -147,18 +152,17 @@ def train(
                 for observer in observers:
                     observer.row(rows[-1])
             if not chunk.finite:
-                outcome = Outcome.DIVERGED
                 bad = int(chunk.state.step)
-                message = _divergence(bad, chunk.last)
-                # The steps are deterministic: run again up to the last state with finite losses.
-                state = run(state, max(0, bad - 1 - step)).state if bad > step else state
+                outcome, message = Outcome.DIVERGED, _divergence(bad, chunk.last)
+                state = _last_good(run, (state, before), bad)
                 break
-            state, step = chunk.state, int(chunk.state.step)
+            before, state, step = state, chunk.state, int(chunk.state.step)
             # The first chunk's time is mostly compilation, so the pace is taken from the second on.
             pace = size / (time.perf_counter() - visit) if rows and np.isfinite(pace) else 1.0
             for observer in observers:
                 observer.progress(step, steps, rows[-1] if rows else None)
-            if checkpoint_every is not None and step % checkpoint_every == 0 and step < steps:
+            due = checkpoint_every is not None and step % checkpoint_every == 0 and step < steps
+            if due and _all_finite(look(state)):
                 for observer in observers:
                     observer.checkpoint(state, time.perf_counter() - began)
             if budget is not None and step < steps and time.perf_counter() - opened > budget:
@@ -169,13 +173,13 @@ def train(
         outcome = Outcome.INTERRUPTED
         message = f"interrupted after {int(state.step)} of {steps} steps"
 
-    step = int(state.step)
     losses = look(state)
-    if outcome is Outcome.COMPLETED:
-        if _all_finite((losses, state.weights)):
-            message = f"completed {steps} steps"
-        else:
-            outcome, message = Outcome.DIVERGED, _divergence(step, (losses, state.weights))
+    if outcome is not Outcome.DIVERGED and not _all_finite(losses):
+        bad = int(state.step)
+        outcome, message = Outcome.DIVERGED, _divergence(bad, (losses, state.weights))
+        state = _last_good(run, (state, before), bad)
+        losses = look(state)
+    step = int(state.step)
     final = record(step, losses, state.weights, state.parameters)
     if outcome is Outcome.COMPLETED and (not rows or rows[-1].step < step):
         rows.append(final)
@@ -224,13 +228,25 @@ def _all_finite(tree: Any) -> bool:
     return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
 
 
+def _last_good(
+    run: Callable[[TrainState, int], Chunk], visited: Sequence[TrainState], bad: int
+) -> TrainState:
+    """The state one step before `bad`, from the newest visited one before it, which comes first.
+
+    The steps are deterministic, so they are run again. Where the run began at `bad`, its first state.
+    """
+    for state in visited:
+        step = int(state.step)
+        if step < bad:
+            return run(state, bad - 1 - step).state
+    return visited[-1]
+
+
 def _divergence(step: int, last: tuple[Any, Any]) -> str:
     losses, weights = last
-    for what, values in (("weight", weights), ("loss", losses)):
-        bad = [name for name, value in values.items() if not np.isfinite(value)]
-        if bad:
-            return (
-                f"diverged at step {step}: the {what} of condition {bad[0]!r} is "
-                f"{float(values[bad[0]])}; the last good state is kept"
-            )
-    return f"diverged at step {step}; the last good state is kept"
+    what, values = ("weight", weights) if _all_finite(losses) else ("loss", losses)
+    name = next(name for name, value in values.items() if not np.isfinite(value))
+    found = f"at step {step}: the {what} of condition {name!r} is {float(values[name])}"
+    if step == 0:
+        return f"not finite {found}, before any training"
+    return f"diverged {found}; the last good state is kept"
