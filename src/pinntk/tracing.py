@@ -16,6 +16,8 @@ import numpy as np
 
 #: Calls that are only a way to structure a program: their body is evaluated in place.
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call"})
+#: Constants of up to this many numbers are compared by content.
+SMALL = 4096
 
 
 def bind(equation: Any, inputs: Sequence[Any]) -> list[Any]:
@@ -49,7 +51,8 @@ def merge_equal(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _evaluate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: dict) -> list[Any]:
     environment: dict[Any, Any] = {}
-    environment.update(zip(jaxpr.constvars, consts, strict=True))
+    shared = [_shared(const, memo) for const in consts]
+    environment.update(zip(jaxpr.constvars, shared, strict=True))
     environment.update(zip(jaxpr.invars, inputs, strict=True))
 
     def read(atom: Any) -> Any:
@@ -71,6 +74,18 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: di
                     memo[key] = (outputs, values)
         environment.update(zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _shared(const: Any, memo: dict) -> Any:
+    """One object for all small constants of the same content: every trace makes its own copies."""
+    if isinstance(const, jax.core.Tracer) or not hasattr(const, "dtype") or const.size > SMALL:
+        return const
+    try:
+        content = np.asarray(const).tobytes()
+    except TypeError:  # random keys and other extended types
+        return const
+    weak = getattr(const, "weak_type", False)
+    return memo.setdefault(("const", str(const.dtype), weak, const.shape, content), const)
 
 
 def _key(equation: Any, values: Sequence[Any]) -> tuple | None:
