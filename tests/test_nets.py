@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import NETWORKS, assert_close
 
+from helpers import NETWORKS, assert_close
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
 from pinntk.nets import (
@@ -169,12 +169,12 @@ def test_scaling_acts_before_the_network_and_keeps_the_dtype():
 
 @pytest.mark.parametrize("scale", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, float("nan"))])
 def test_a_bad_scale_is_refused(scale):
-    with pytest.raises(PinntkError, match="scale: .*one positive number per coordinate"):
+    with pytest.raises(PinntkError, match=r"scale: .*one positive number per coordinate"):
         InputScaling((0.0, 0.0), scale)
 
 
 def test_constant_points_cannot_be_standardised():
-    with pytest.raises(PinntkError, match="scale: got "):
+    with pytest.raises(PinntkError, match=r"scale: got "):
         InputScaling.standardize(np.array([[1.0, 0.0], [1.0, 2.0]]))
 
 

@@ -4,62 +4,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CASES, assert_close, mlp, poisson
 
+from helpers import CASES, assert_close, double_case, mlp, poisson, sample
+from pinntk.calculus import Field
 from pinntk.conditions import Condition, dirichlet, observations
 from pinntk.domain import Box, Interval, Points, Random, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
-from pinntk.problem import Problem, condition_key, relative_l2
+from pinntk.problem import Problem, Sample, condition_key, relative_l2
 
 KEY = jax.random.key(5)
 LINE = Interval(x=(0.0, 1.0))
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_residuals_and_losses_are_those_of_a_loop_over_points(case, x64):
-    case = CASES[case]()
-    batch = case.problem.sample(KEY)
-    ours, losses = jax.jit(
-        lambda model: (case.problem.residuals(model, batch), case.problem.losses(model, batch))
+@pytest.mark.parametrize("name", CASES)
+def test_residuals_and_losses_are_those_of_a_loop_over_points(name, x64):
+    case, batch = double_case(name)
+
+    def loop(name, model):
+        return jax.lax.map(lambda row: case.plain[name](model, *row), batch[name])
+
+    residuals, losses, plain = jax.jit(
+        lambda model: (
+            case.problem.residuals(model, batch),
+            case.problem.losses(model, batch),
+            {name: loop(name, model) for name in case.plain},
+        )
     )(case.model)
-    assert tuple(ours) == tuple(losses) == case.problem.names == tuple(case.plain)
-    for name, plain in case.plain.items():
-        points, targets = batch[name]
-        one = jax.jit(lambda x, y, f=plain: f(case.model, x, y))
-        rows = [one(x, None if targets is None else targets[i]) for i, x in enumerate(points)]
-        assert len(points) == case.points[name]
-        assert_close(ours[name], np.stack(rows))
-        assert_close(losses[name], np.mean(np.stack(rows) ** 2))
+    assert set(residuals) == set(losses) == set(plain)  # jit sorts the names of a dictionary
+    for name, rows in plain.items():
+        assert len(rows) == case.points[name]
+        assert_close(residuals[name], rows)
+        assert_close(losses[name], np.mean(rows**2))
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_rows_count_points_times_components(case):
-    case = CASES[case]()
-    batch = case.problem.sample(KEY)
+@pytest.mark.parametrize("name", CASES)
+def test_rows_count_points_times_components(name, x64):
+    case, batch = double_case(name)
     assert case.problem.rows(case.model, batch) == case.rows
+    assert tuple(case.problem.rows(case.model, batch)) == case.problem.names
     case.problem.check(case.model, batch)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_exact_solution_has_no_residual(case, x64):
-    problem = CASES[case]().problem
-    losses = jax.jit(lambda batch: problem.losses(problem.solution, batch))(problem.sample(KEY))
+@pytest.mark.parametrize("name", CASES)
+def test_the_exact_solution_has_no_residual(name, x64):
+    case, batch = double_case(name)
+    problem = case.problem
+    losses = jax.jit(lambda batch: problem.losses(problem.solution, batch))(batch)
     for name, loss in losses.items():
         assert loss < 1e-24, name  # squares of rounding errors, of numbers of order ten
 
 
 def test_a_batch_of_some_conditions_gives_those():
     problem, model = poisson(), mlp(KEY, 1)
-    batch = problem.sample(KEY)
-    assert tuple(problem.losses(model, {"residual": batch["residual"]})) == ("residual",)
+    batch = {"residual": Sample(jnp.ones((2, 1)))}
+    assert tuple(jax.jit(problem.losses)(model, batch)) == ("residual",)
 
 
 def test_residuals_keep_float32_with_numbers_of_numpy_in_them():
     problem = Problem(
         "p", LINE, [Condition("r", lambda u, x: np.float32(2.0) * u(x) - 3 * u.d("x")(x), LINE, 3)]
     )
-    assert problem.residuals(mlp(KEY, 1), problem.sample(KEY))["r"].dtype == jnp.float32
+    batch = {"r": Sample(jnp.ones((3, 1)))}
+    assert jax.eval_shape(problem.residuals, mlp(KEY, 1), batch)["r"].dtype == jnp.float32
 
 
 # Sampling
@@ -67,25 +74,25 @@ def test_residuals_keep_float32_with_numbers_of_numpy_in_them():
 
 def test_a_batch_has_the_points_of_every_condition():
     problem = poisson()
-    batch = problem.sample(KEY)
-    assert {name: sample.points.shape for name, sample in batch.items()} == {
+    batch = sample(problem)
+    assert {name: drawn.points.shape for name, drawn in batch.items()} == {
         "boundary": (4, 1),
         "residual": (7, 1),
     }
-    for name, sample in problem.sample(KEY).items():
-        np.testing.assert_array_equal(sample.points, batch[name].points)
-        assert sample.targets is None
-        assert sample.points.dtype == jnp.float32
-    other = problem.sample(jax.random.key(6))["residual"].points
+    for name, drawn in sample(problem).items():
+        np.testing.assert_array_equal(drawn.points, batch[name].points)
+        assert drawn.targets is None
+        assert drawn.points.dtype == jnp.float32
+    other = sample(problem, jax.random.key(6))["residual"].points
     assert not np.any(np.asarray(other) == np.asarray(batch["residual"].points))
 
 
 def test_the_dtype_of_a_batch_can_be_chosen(x64):
     data = observations("data", LINE, np.array([[0.5]]), np.array([2.0]))
     problem = Problem("p", LINE, [data, *poisson().conditions])
-    batch = problem.sample(KEY, jnp.float32)
+    batch = sample(problem, KEY, jnp.float32)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(batch))
-    batch = problem.sample(KEY)
+    batch = sample(problem)
     assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(batch))
     assert batch["data"].targets[0] == 2.0
 
@@ -93,7 +100,7 @@ def test_the_dtype_of_a_batch_can_be_chosen(x64):
 def test_adding_a_condition_leaves_the_points_of_the_others():
     few = poisson()
     more = Problem("p", LINE, [*few.conditions, dirichlet("extra", LINE, 0.0, 3)])
-    a, b = few.sample(KEY), more.sample(KEY)
+    a, b = sample(few), sample(more)
     for name in few.names:
         np.testing.assert_array_equal(a[name].points, b[name].points)
 
@@ -112,7 +119,7 @@ def test_only_conditions_that_ask_are_redrawn_and_only_at_their_steps():
                       redraw_every=1, targets=np.ones(2)),
         ],
     )  # fmt: skip
-    batch = problem.sample(KEY)
+    batch = sample(problem)
     redraw = jax.jit(lambda batch, step: problem.redraw(batch, step, KEY))
     changed, seen = {}, {name: [np.asarray(s.points)] for name, s in batch.items()}
     for step in range(7):
@@ -135,8 +142,8 @@ def test_only_conditions_that_ask_are_redrawn_and_only_at_their_steps():
 def test_a_redraw_depends_on_the_step_and_the_key_alone():
     condition = Condition("r", lambda u, x: u(x), LINE, 3, redraw_every=2)
     problem = Problem("p", LINE, [condition])
-    first = problem.redraw(problem.sample(jax.random.key(0)), 4, KEY)["r"].points
-    again = problem.redraw(problem.sample(jax.random.key(1)), 4, KEY)["r"].points
+    first = problem.redraw(sample(problem, jax.random.key(0)), 4, KEY)["r"].points
+    again = problem.redraw(sample(problem, jax.random.key(1)), 4, KEY)["r"].points
     np.testing.assert_array_equal(first, again)
 
 
@@ -151,12 +158,12 @@ def test_keys_of_conditions_differ():
 def test_a_condition_is_found_by_name():
     problem = poisson()
     assert problem.condition("boundary") is problem.conditions[0]
-    with pytest.raises(PinntkError, match="condition: got 'boundry'.*Did you mean 'boundary'"):
+    with pytest.raises(PinntkError, match=r"condition: got 'boundry'.*Did you mean 'boundary'"):
         problem.condition("boundry")
 
 
 def test_a_problem_needs_a_condition():
-    with pytest.raises(PinntkError, match="conditions: got none; expected at least one"):
+    with pytest.raises(PinntkError, match=r"conditions: got none; expected at least one"):
         Problem("p", LINE, [])
 
 
@@ -174,7 +181,7 @@ def test_a_field_has_the_names_of_the_problem():
     field = problem.field(problem.solution)
     assert field.coordinates == ("x", "y")
     assert [component.coordinates for component in field.components()] == [("x", "y")] * 2
-    with pytest.raises(PinntkError, match="component: got 'w'; expected one of u, v"):
+    with pytest.raises(PinntkError, match=r"component: got 'w'; expected one of u, v"):
         field["w"]
 
 
@@ -186,13 +193,14 @@ def test_a_model_with_an_output_of_shape_one_is_a_scalar_field():
 # check()
 
 
-def checked(residual, model=None, where=LINE):
+def checked(residual, where=LINE):
     problem = Problem(
         "p", where, [dirichlet("good", where, 0.0, 2), Condition("bad", residual, where, 2)]
     )
-    model = model or mlp(KEY, len(where.coordinates))
+    model = Field(lambda x: jnp.sum(x**2), where.coordinates)
+    points = Sample(jnp.ones((2, len(where.coordinates))))
     with pytest.raises(ResidualError) as error:
-        problem.check(model, problem.sample(KEY))
+        problem.check(model, {"good": points, "bad": points})
     text = str(error.value)
     assert text.startswith("residual of condition 'bad': got ")
     return text
@@ -237,18 +245,25 @@ def test_an_unknown_coordinate_keeps_its_suggestion():
     assert "Did you mean 'space'?" in checked(lambda u, x: u.d("spce")(x), where=where)
 
 
-def test_a_model_of_the_wrong_size_is_named():
-    text = checked(
-        lambda u, x: u.d("x")(x), model=lambda x: jnp.stack([x[0], x[0]]) if x.ndim else x
-    )
-    assert "good" not in text or "bad" in text
-    assert text
+@pytest.mark.parametrize(
+    ("fields", "out", "words"),
+    [
+        (("u",), 2, "got a value of shape (2,) at one point; expected 1 number, for u."),
+        (("u", "v"), 3, "got a value of shape (3,) at one point; expected 2 numbers, for u, v."),
+        (("u", "v"), None, "got a value of shape () at one point; expected 2 numbers, for u, v."),
+    ],
+)
+def test_a_model_of_the_wrong_size_is_named(fields, out, words):
+    problem = Problem("p", LINE, [dirichlet("wall", LINE, 0.0, 2)], fields)
+    with pytest.raises(ResidualError) as error:
+        problem.check(mlp(KEY, 1, out), {"wall": Sample(jnp.ones((2, 1)))})
+    assert words in str(error.value)
 
 
 def test_check_accepts_a_vector_residual():
     condition = Condition("r", lambda u, x: jnp.stack([u(x), u.d("x")(x)]), LINE, 2)
     problem = Problem("p", LINE, [condition])
-    problem.check(mlp(KEY, 1), problem.sample(KEY))
+    problem.check(mlp(KEY, 1), {"r": Sample(jnp.ones((2, 1)))})
 
 
 # Errors against a solution

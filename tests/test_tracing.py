@@ -5,8 +5,8 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, mlp
 
+from helpers import assert_close, mlp
 from pinntk import tracing
 from pinntk.tracing import merge_equal
 

@@ -274,7 +274,7 @@ def _step_size(found: Diagnosis) -> str:
     planned = found.planned_learning_rate
     text = f"Gradient descent is stable up to a learning rate of {found.stable_step:.2g}"
     if planned is None:
-        return text + " at the start; the steps of other optimisers are not bound by it."
+        return text + " with these parameters; the steps of other optimisers are not bound by it."
     if planned > found.stable_step:
         return text + f": the planned {planned:.2g} will diverge."
     return text + f"; {planned:.2g} is planned."

@@ -93,28 +93,30 @@ def dense_jacobian(
 
 
 def _block(problem: Problem, model: Model, name: str, sample: Sample, rows: int) -> Array:
-    parameters, rest = trainable(model)
     points = len(sample.points)
-    flat = ravel_pytree(parameters)[0]
+    flat = ravel_pytree(trainable(model)[0])[0]
     size = chunk_size(rows // points, flat.size, flat.dtype.itemsize)
+    return _filled(problem, model, name, sample, rows, min(size, points))
 
-    size = min(size, points)
 
-    @jax.jit
-    def jacobian(parameters: Any, sample: Sample) -> Array:
-        gradients = jax.vmap(row_gradients(problem, eqx.combine(parameters, rest), name))
+@eqx.filter_jit
+def _filled(
+    problem: Problem, model: Model, name: str, sample: Sample, rows: int, size: int
+) -> Array:
+    """J of one condition, `size` points at a time; compiled once for a problem and its shapes."""
+    points = len(sample.points)
+    flat = ravel_pytree(trainable(model)[0])[0]
+    gradients = jax.vmap(row_gradients(problem, model, name))
 
-        def fill(i: Array, rows_so_far: Array) -> Array:
-            # The last chunk reaches back over rows that are there already, so that all are one size.
-            first = jnp.minimum(i * size, points - size)
-            chunk = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, size), sample)
-            return jax.lax.dynamic_update_slice_in_dim(rows_so_far, gradients(chunk), first, 0)
+    def fill(i: Array, rows_so_far: Array) -> Array:
+        # The last chunk reaches back over rows that are there already, so that all are one size.
+        first = jnp.minimum(i * size, points - size)
+        chunk = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, size), sample)
+        return jax.lax.dynamic_update_slice_in_dim(rows_so_far, gradients(chunk), first, 0)
 
-        empty = jnp.zeros((points, rows // points, flat.size), flat.dtype)
-        filled = jax.lax.fori_loop(0, -(-points // size), fill, empty)
-        return filled.reshape(rows, flat.size)
-
-    return jacobian(parameters, sample)
+    empty = jnp.zeros((points, rows // points, flat.size), flat.dtype)
+    filled = jax.lax.fori_loop(0, -(-points // size), fill, empty)
+    return filled.reshape(rows, flat.size)
 
 
 def gram(left: Float[Array, "a p"], right: Float[Array, "b p"]) -> Float[Array, "a b"]:

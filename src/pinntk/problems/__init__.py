@@ -1,12 +1,12 @@
 """The library of problems, each with an exact or verified solution."""
 
-from pinntk.problems.burgers1d import burgers1d, cole_hopf
-from pinntk.problems.helmholtz2d import helmholtz2d
-from pinntk.problems.poisson1d import poisson1d, poisson1d_paper
+from pinntk.problems.burgers import burgers1d, cole_hopf
+from pinntk.problems.helmholtz import helmholtz2d
+from pinntk.problems.poisson import poisson1d, poisson1d_paper
 from pinntk.problems.registry import PROBLEMS, Entry, library_problem
-from pinntk.problems.taylor_green2d import taylor_green2d
-from pinntk.problems.transport1d import advection1d, heat1d
-from pinntk.problems.wave1d import wave1d, wave1d_paper
+from pinntk.problems.taylor_green import taylor_green2d
+from pinntk.problems.transport import advection1d, heat1d
+from pinntk.problems.wave import wave1d, wave1d_paper
 
 __all__ = [
     "PROBLEMS",

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 
 from pinntk.errors import PinntkError, check_name
 from pinntk.problem import Problem
-from pinntk.problems.burgers1d import burgers1d
-from pinntk.problems.helmholtz2d import helmholtz2d
-from pinntk.problems.poisson1d import poisson1d, poisson1d_paper
-from pinntk.problems.taylor_green2d import taylor_green2d
-from pinntk.problems.transport1d import advection1d, heat1d
-from pinntk.problems.wave1d import wave1d, wave1d_paper
+from pinntk.problems.burgers import burgers1d
+from pinntk.problems.helmholtz import helmholtz2d
+from pinntk.problems.poisson import poisson1d, poisson1d_paper
+from pinntk.problems.taylor_green import taylor_green2d
+from pinntk.problems.transport import advection1d, heat1d
+from pinntk.problems.wave import wave1d, wave1d_paper
 
 Factory = Callable[..., Problem]
 

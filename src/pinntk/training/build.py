@@ -66,7 +66,16 @@ def build_model(recipe: Recipe, problem: Problem, batch: Batch, key: PRNGKeyArra
     A problem that brings its own network overrides the recipe's.
     """
     if problem.network is not None:
-        return cast(problem.network(key), build_dtype(recipe))
+        try:
+            return cast(problem.network(key), build_dtype(recipe))
+        except PinntkError:
+            raise
+        except Exception as error:
+            raise PinntkError(
+                "network",
+                got=f"{type(error).__name__}: {error}",
+                expected="a function of a key that returns a model",
+            ) from error
     check_name("network", recipe.network, NETWORKS)
     check_name("activation", recipe.activation, ACTIVATIONS)
     dtype = build_dtype(recipe)

@@ -11,8 +11,10 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -81,12 +83,12 @@ def load_checkpoint(folder: Path, like: Any) -> tuple[Any, int, float, list[str]
             content = path.with_suffix(".npz").read_bytes()
             if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
                 raise ValueError("the checksum does not match")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                arrays = dict(stored)
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             warnings.append(f"passed over the damaged checkpoint {path.stem}: {error}")
             continue
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            state = _restore(arrays, like, path)
-        return state, step, seconds, warnings
+        return _restore(arrays, like, path), step, seconds, warnings
     raise RunError(
         str(folder),
         got="; ".join(warnings) or "no checkpoint",
@@ -95,9 +97,9 @@ def load_checkpoint(folder: Path, like: Any) -> tuple[Any, int, float, list[str]
     )
 
 
-def _restore(arrays: Any, like: Any, path: Path) -> Any:
+def _restore(arrays: Mapping[str, np.ndarray], like: Any, path: Path) -> Any:
     expected = _named_leaves(like)
-    if {name for name, _ in expected} != set(arrays.files):
+    if {name for name, _ in expected} != set(arrays):
         raise RunError(
             str(path),
             got="arrays of another problem or network",

@@ -51,7 +51,9 @@ def progress_bar(steps: int, console: Any = None) -> Iterator[ProgressBar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}"),
     )
-    with Progress(*columns, console=console or Console(stderr=True), transient=True) as display:
+    console = console or Console(stderr=True)
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as display:
         yield ProgressBar(display, steps)
 
 

@@ -42,5 +42,5 @@ def helmholtz2d(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Problem:
         dirichlet("boundary", domain.faces(), solution, 256),
         Condition("residual", helmholtz, domain, 512),
     ]
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
+    recipe = Recipe(steps=30_000, decay_rate=0.9, decay_steps=2000)
     return Problem("helmholtz2d", domain, conditions, solution=solution, recipe=recipe)

@@ -25,7 +25,7 @@ def poisson1d(a: float = 1.0) -> Problem:
 
     **Conditions:** `boundary` (2 points), `residual` (256 points).
     """
-    recipe = Recipe(steps=20_000)
+    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
     return _poisson1d(a, boundary=2, residual=256, sampler=Sobol(), recipe=recipe)
 
 

@@ -1,0 +1,66 @@
+"""A hook of MkDocs: fills the command line's reference and the library's table from the code itself.
+
+A page holds a marker, `<!-- commands -->` or `<!-- problems -->`, where the text goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from pinntk.cli import app
+from pinntk.problems import PROBLEMS
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Called by MkDocs for every page."""
+    for marker, make in {"commands": commands, "problems": problems}.items():
+        comment = f"<!-- {marker} -->"
+        if comment in markdown:
+            markdown = markdown.replace(comment, make())
+    return markdown
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as Markdown."""
+    group: Any = typer.main.get_command(app)
+    return "\n".join(_command(name, command) for name, command in group.commands.items())
+
+
+def problems() -> str:
+    """The problems of the library with their options and presets, as a Markdown table."""
+    lines = ["| name | equation | conditions | options | presets |", "|---|---|---|---|---|"]
+    for name, entry in PROBLEMS.items():
+        conditions = ", ".join(f"`{condition}`" for condition in entry.factory().names)
+        options = ", ".join(f"`{option}={value:.4g}`" for option, value in entry.options.items())
+        presets = ", ".join(f"`{preset}`" for preset in entry.presets)
+        lines.append(f"| `{name}` | {entry.description} | {conditions} | {options} | {presets} |")
+    return "\n".join(lines)
+
+
+def _command(name: str, command: Any) -> str:
+    required = [_shown(parameter) for parameter in command.params if not _is_option(parameter)]
+    usage = " ".join(["pinntk", name, *required])
+    options = " [OPTIONS]" if any(map(_is_option, command.params)) else ""
+    lines = [f"## {name}", "", f"`{usage}{options}`", "", command.help, ""]
+    if command.params:
+        lines += ["| argument or option | what it is |", "|---|---|"]
+        lines += [f"| `{_shown(p)}` | {_described(p)} |" for p in command.params]
+    return "\n".join([*lines, ""])
+
+
+def _is_option(parameter: Any) -> bool:
+    return parameter.opts[0].startswith("-")
+
+
+def _shown(parameter: Any) -> str:
+    value = parameter.metavar or parameter.name.upper()
+    return f"{parameter.opts[0]} {value}" if _is_option(parameter) else value
+
+
+def _described(parameter: Any) -> str:
+    default = parameter.default
+    return parameter.help + (
+        "" if default in (None, []) or callable(default) else f" Default: {default}."
+    )

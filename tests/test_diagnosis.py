@@ -1,0 +1,374 @@
+"""The first look: every number against numpy, the forecast against gradient descent itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from helpers import LinearModel, poisson_case
+from pinntk.conditions import Condition, dirichlet
+from pinntk.diagnosis import diagnose, percent
+from pinntk.domain import Interval
+from pinntk.errors import MemoryLimitError, PinntkError, ResidualError
+from pinntk.kernel import Spectrum
+from pinntk.problem import Problem
+from pinntk.recipe import Recipe
+
+KEY = jax.random.key(0)
+WEIGHTS = {"ends": 30.0, "inside": 0.5}
+STEPS = 40
+
+
+# --- a model that is linear in its parameters, so that its kernel is constant -----------------------
+
+
+def linear_problem(scale=1.0):
+    """u given at both ends (3 points), scale·u'' given inside (8 points)."""
+    domain = Interval(x=(0.0, 1.0))
+    inside = Condition("inside", lambda u, x: scale * (u.d("x", "x")(x) - x[0]), domain, 8)
+    return Problem("linear", domain, [dirichlet("ends", domain.faces(), 0.5, 3), inside])
+
+
+def linear_model():
+    return LinearModel(jnp.array([0.3, -0.2, 0.1, 0.25]))
+
+
+def system(batch, scale=1.0):
+    """r_k = A_k c − b_k of the linear model: A and b by condition, from the formula of its waves."""
+    frequencies, phases = np.arange(1, 5) * np.pi / 2, np.arange(4)
+    waves = lambda x: np.sin(x * frequencies + phases)
+    ends, inside = (np.asarray(batch[name].points, np.float64) for name in ("ends", "inside"))
+    return {
+        "ends": (waves(ends), np.full(3, 0.5)),
+        "inside": (-scale * frequencies**2 * waves(inside), scale * inside[:, 0]),
+    }
+
+
+def descend(rows, c, weights, step, steps):
+    """Gradient descent on Σ λ_k mean r_k², step by step; the losses before and after."""
+    losses = lambda c: {k: np.mean((a @ c - b) ** 2) for k, (a, b) in rows.items()}
+    before = losses(c)
+    for _ in range(steps):
+        c = c - step * sum(
+            weights[k] * 2 / len(b) * a.T @ (a @ c - b) for k, (a, b) in rows.items()
+        )
+    return before, losses(c)
+
+
+def out_of_reach(rows, c, weights, step, steps):
+    """The energy of every condition's residual in the modes with more than 0.1 left."""
+    root = {k: np.sqrt(weights[k] / len(b)) for k, (_, b) in rows.items()}
+    jacobian = np.concatenate([root[k] * a for k, (a, _) in rows.items()])
+    residual = np.concatenate([root[k] * (a @ c - b) for k, (a, b) in rows.items()])
+    values, vectors = np.linalg.eigh(jacobian @ jacobian.T)
+    slow = vectors[:, np.abs(1 - 2 * step * values) ** steps > 0.1]
+    unlearned = slow @ (slow.T @ residual)
+    parts = {"ends": slice(0, 3), "inside": slice(3, 11)}
+    return {k: np.sum(unlearned[s] ** 2) / np.sum(residual[s] ** 2) for k, s in parts.items()}
+
+
+@dataclasses.dataclass
+class Looked:
+    found: object
+    rows: dict
+    coefficients: np.ndarray
+
+    def report(self, name):
+        return next(report for report in self.found.conditions if report.name == name)
+
+
+def look(scale=1.0, **options):
+    with jax.enable_x64(True):
+        problem, model = linear_problem(scale), linear_model()
+        batch = problem.sample(KEY)
+        found = diagnose(problem, model, batch, **options)
+        return Looked(found, system(batch, scale), np.asarray(model.coefficients))
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Gradient descent is planned, with a step that is a third of the largest stable one."""
+    bound = look(weights=WEIGHTS, steps=STEPS).found.stable_step
+    return look(weights=WEIGHTS, steps=STEPS, learning_rate=bound / 3)
+
+
+@pytest.mark.parametrize("name", ["ends", "inside"])
+def test_loss_left_is_what_gradient_descent_leaves(planned, name):
+    step = planned.found.learning_rate
+    assert step == pytest.approx(planned.found.stable_step / 3)
+    report = planned.report(name)
+    before, after = descend(planned.rows, planned.coefficients, WEIGHTS, step, STEPS)
+    assert report.loss == pytest.approx(before[name], rel=1e-12)
+    assert 1e-3 < after[name] / before[name] < 0.99  # neither all nor nothing
+    # 40 steps against one eigendecomposition, in float64
+    assert report.loss_left == pytest.approx(after[name] / before[name], rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["ends", "inside"])
+def test_loss_left_under_algorithm_1_is_what_its_weights_leave(planned, name):
+    weights = {report.name: report.ntk_weight for report in planned.found.conditions}
+    step = min(planned.found.learning_rate, 0.9 * planned.found.stable_step_ntk)
+    before, after = descend(planned.rows, planned.coefficients, weights, step, STEPS)
+    assert planned.report(name).loss_left_ntk == pytest.approx(after[name] / before[name], rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["ends", "inside"])
+def test_out_of_reach_is_the_energy_in_modes_not_learned(planned, name):
+    report, step = planned.report(name), planned.found.learning_rate
+    given = out_of_reach(planned.rows, planned.coefficients, WEIGHTS, step, STEPS)
+    assert report.out_of_reach == pytest.approx(given[name], rel=1e-8)
+    weights = {r.name: r.ntk_weight for r in planned.found.conditions}
+    step = min(step, 0.9 * planned.found.stable_step_ntk)
+    balanced = out_of_reach(planned.rows, planned.coefficients, weights, step, STEPS)
+    assert report.out_of_reach_ntk == pytest.approx(balanced[name], rel=1e-8)
+
+
+def test_control_the_forecast_depends_on_the_point_counts_and_weights(planned):
+    """With one weight for all, or without the 1/N_k, gradient descent ends elsewhere."""
+    step, left = planned.found.learning_rate, planned.report("inside").loss_left
+    for wrong in ({"ends": 1.0, "inside": 1.0}, {"ends": 3 * 30.0, "inside": 8 * 0.5}):
+        before, after = descend(planned.rows, planned.coefficients, wrong, step, STEPS)
+        assert after["inside"] / before["inside"] != pytest.approx(left, rel=1e-2)
+
+
+def test_the_stable_step_is_where_gradient_descent_turns(planned):
+    total = lambda losses: sum(WEIGHTS[k] * v for k, v in losses.items())
+    run = lambda factor: descend(
+        planned.rows, planned.coefficients, WEIGHTS, factor * planned.found.stable_step, 2000
+    )
+    before, after = map(total, run(0.999))
+    assert after < before
+    before, after = map(total, run(1.01))
+    assert after > 1e6 * before
+
+
+def test_without_a_plan_the_forecast_takes_nine_tenths_of_the_stable_step():
+    """At the stable step itself the fastest mode, which is the easiest to learn, would never decay."""
+    looked = look(weights=WEIGHTS, steps=2000)
+    found = looked.found
+    assert found.planned_learning_rate is None
+    assert found.learning_rate == pytest.approx(0.9 * found.stable_step)
+    before, after = descend(
+        looked.rows, looked.coefficients, WEIGHTS, found.learning_rate, found.steps
+    )
+    for report in found.conditions:
+        assert report.loss_left == pytest.approx(after[report.name] / before[report.name], rel=1e-6)
+
+
+# --- a network: traces, rates, eigenvalues, ranks ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The diagnosis of a small network in float64, and K by `jax.jacobian` over all parameters."""
+    with jax.enable_x64(True):
+        case = poisson_case()
+        batch = case.problem.sample(KEY)
+        found = diagnose(case.problem, case.model, batch)
+        flat, unravel = ravel_pytree(case.model)
+
+        @jax.jit
+        def residuals(theta):
+            rows = {k: lambda x, r=r: r(unravel(theta), x, None) for k, r in case.plain.items()}
+            return {k: jax.vmap(row)(batch[k].points) for k, row in rows.items()}
+
+        jacobian = jax.tree.map(np.asarray, jax.jit(jax.jacobian(residuals))(flat))
+        values = jax.tree.map(np.asarray, residuals(flat))
+        return found, jacobian, values, flat.size
+
+
+def test_the_numbers_of_every_condition(network):
+    found, jacobian, residuals, parameters = network
+    assert (found.problem, found.parameters, found.steps) == ("poisson", parameters, 10_000)
+    assert [report.name for report in found.conditions] == ["boundary", "residual"]
+    rates = {k: np.sum(j**2) / len(j) for k, j in jacobian.items()}
+    for report in found.conditions:
+        kernel = jacobian[report.name] @ jacobian[report.name].T
+        eigenvalues = np.linalg.eigvalsh(kernel)[::-1]
+        assert (report.points, report.residuals) == (len(kernel), len(kernel))
+        assert report.loss == pytest.approx(np.mean(residuals[report.name] ** 2), rel=1e-10)
+        assert report.trace == pytest.approx(np.trace(kernel), rel=1e-10)
+        assert report.rate == pytest.approx(rates[report.name], rel=1e-10)
+        assert report.largest_eigenvalue == pytest.approx(eigenvalues[0], rel=1e-10)
+        floor = len(kernel) * np.finfo(float).eps * eigenvalues[0]
+        assert report.rank == np.sum(eigenvalues > floor)
+        assert report.weight == 1.0
+        assert report.ntk_weight == pytest.approx(
+            sum(rates.values()) / rates[report.name], rel=1e-6
+        )
+        np.testing.assert_allclose(
+            found.spectra[report.name], eigenvalues, rtol=0, atol=1e-10 * eigenvalues[0]
+        )
+
+
+def test_the_numbers_of_the_whole_kernel(network):
+    found, jacobian, _, _ = network
+    stacked = np.concatenate([jacobian["boundary"], jacobian["residual"]])
+    eigenvalues = np.linalg.eigvalsh(stacked @ stacked.T)[::-1]
+    assert found.largest_eigenvalue == pytest.approx(eigenvalues[0], rel=1e-10)
+    assert found.noise_floor == pytest.approx(11 * np.finfo(float).eps * eigenvalues[0], rel=1e-10)
+    assert found.eigenvalues_below_noise == np.sum(found.spectra["K"] <= found.noise_floor)
+    # two copies of each end: rank 2 of 4 at the boundary
+    assert {c.name: c.rank for c in found.conditions}["boundary"] == 2
+    assert found.eigenvalues_below_noise >= 2
+    np.testing.assert_allclose(found.spectra["K"], eigenvalues, rtol=0, atol=1e-10 * eigenvalues[0])
+    scaled = np.concatenate([j / np.sqrt(len(j)) for j in jacobian.values()])
+    assert found.stable_step == pytest.approx(1 / np.linalg.norm(scaled, 2) ** 2, rel=1e-10)
+    rates = {k: np.sum(j**2) / len(j) for k, j in jacobian.items()}
+    weights = {k: sum(rates.values()) / rates[k] for k in rates}
+    weighted = np.concatenate([np.sqrt(weights[k] / len(j)) * j for k, j in jacobian.items()])
+    assert found.stable_step_ntk == pytest.approx(1 / np.linalg.norm(weighted, 2) ** 2, rel=1e-6)
+    assert found.imbalance == pytest.approx(max(rates.values()) / min(rates.values()), rel=1e-10)
+
+
+def test_the_record_is_json_and_whole(network):
+    found = network[0]
+    record = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert set(record) == {field.name for field in dataclasses.fields(found)}
+    assert list(record["conditions"]) == ["boundary", "residual"]
+    assert record["conditions"]["residual"]["rank"] == found.conditions[1].rank
+    assert record["spectra"]["K"] == found.spectra["K"].tolist()
+    assert record["verdict"] == list(found.verdict)
+    assert str(found) == "\n".join(found.verdict)
+
+
+# --- the verdict -----------------------------------------------------------------------------------
+
+
+def test_an_imbalance_is_named_with_its_direction_and_the_weights_that_mend_it():
+    found = look(scale=100.0).found
+    assert (found.slowest, found.fastest) == ("ends", "inside")
+    assert found.imbalance > 10
+    weights = {report.name: report.ntk_weight for report in found.conditions}
+    assert weights["ends"] > weights["inside"]  # the slowest gets the largest weight
+    assert found.verdict[0].startswith("Imbalance: the condition 'ends' converges about ")
+    assert "slower than 'inside'" in found.verdict[0]
+    assert f"ends {weights['ends']:.3g}, inside {weights['inside']:.3g}" in found.verdict[-1]
+
+
+def test_control_the_other_scale_turns_the_direction_round():
+    found = look(scale=1e-3).found
+    assert (found.slowest, found.fastest) == ("inside", "ends")
+    weights = {report.name: report.ntk_weight for report in found.conditions}
+    assert weights["inside"] > weights["ends"]
+    assert "the condition 'inside' converges about" in found.verdict[0]
+
+
+def test_the_weights_of_algorithm_1_leave_no_imbalance():
+    found = look(scale=100.0).found
+    weights = {report.name: report.ntk_weight for report in found.conditions}
+    mended = look(scale=100.0, weights=weights).found
+    assert mended.imbalance == pytest.approx(1.0, rel=1e-5)
+    assert mended.verdict[0].startswith("The conditions are balanced")
+    assert not any("Algorithm 1 would" in line for line in mended.verdict)
+    assert mended.stable_step == pytest.approx(found.stable_step_ntk, rel=1e-5)
+
+
+def test_a_planned_step_that_diverges_is_announced():
+    bound = look().found.stable_step
+    found = look(learning_rate=2 * bound).found
+    assert any(f"the planned {2 * bound:.2g} will diverge" in line for line in found.verdict)
+    assert found.learning_rate == pytest.approx(0.9 * bound)
+    calm = look(learning_rate=bound / 2).found
+    assert any(f"{bound / 2:.2g} is planned" in line for line in calm.verdict)
+    assert not any("diverge" in line for line in calm.verdict)
+
+
+def test_a_condition_out_of_reach_is_named_only_where_gradient_descent_is_planned():
+    bound = look(scale=100.0).found.stable_step
+    found = look(scale=100.0, learning_rate=bound / 2, steps=100).found
+    ends, inside = found.conditions
+    assert ends.loss_left > 0.1 > inside.loss_left
+    stuck = [line for line in found.verdict if line.startswith("Out of reach")]
+    assert len(stuck) == 1
+    assert "after 100 steps" in stuck[0]
+    assert f"the loss of 'ends' is predicted to stand at {percent(ends.loss_left)}" in stuck[0]
+    unplanned = look(scale=100.0, steps=1).found
+    assert not any("Out of reach" in line for line in unplanned.verdict)
+    assert any("other optimisers are not bound" in line for line in unplanned.verdict)
+
+
+def test_one_condition_has_no_imbalance():
+    domain = Interval(x=(0.0, 1.0))
+    problem = Problem("one", domain, [dirichlet("ends", domain.faces(), 0.5, 3)])
+    found = diagnose(problem, linear_model(), steps=5)
+    assert found.verdict[0] == "There is one condition, 'ends', so no imbalance."
+    assert found.imbalance == 1.0
+
+
+def test_points_and_steps_come_from_the_problem_where_they_are_not_given():
+    problem = dataclasses.replace(linear_problem(), recipe=Recipe(steps=123))
+    found = diagnose(problem, linear_model())
+    assert found.steps == 123
+    assert [report.points for report in found.conditions] == [3, 8]
+
+
+def test_a_residual_that_is_zero_has_nothing_left():
+    domain = Interval(x=(0.0, 1.0))
+    problem = Problem("zero", domain, [dirichlet("ends", domain.faces(), 0.0, 3)])
+    (report,) = diagnose(problem, LinearModel(jnp.zeros(3)), steps=5).conditions
+    assert (report.loss, report.loss_left, report.out_of_reach) == (0.0, 0.0, 0.0)
+
+
+# --- what it refuses -------------------------------------------------------------------------------
+
+
+def test_a_kernel_that_would_not_fit_says_how_much_and_offers_a_subsample():
+    with pytest.raises(MemoryLimitError) as error:
+        diagnose(linear_problem(), linear_model(), memory_limit=1000.0)
+    # J in float64: 11 · 4 numbers; K and its eigenvectors: 4 · 11² more
+    needed = 8 * (11 * 4 + 4 * 11**2) / 1e9
+    assert f"11 residuals of 4 parameters, which take {needed:.3g} GB" in str(error.value)
+    assert "at most 1e-06 GB" in str(error.value)
+    assert "subsample of the points (ends: " in str(error.value)
+
+
+def test_a_residual_that_is_not_finite_is_named_with_its_count():
+    domain = Interval(x=(0.0, 1.0))
+    broken = Condition("broken", lambda u, x: u(x) + jnp.where(x[0] > 0.5, jnp.nan, 0.0), domain, 8)
+    problem = Problem("nan", domain, [dirichlet("ends", domain.faces(), 0.0, 2), broken])
+    with pytest.raises(ResidualError, match="'broken': got NaN or infinity in 4 of 8 residuals"):
+        diagnose(problem, linear_model())
+
+
+def test_a_derivative_that_is_not_finite_is_named():
+    domain = Interval(x=(0.0, 1.0))
+    root = Condition("root", lambda u, x: u(x) + jnp.sqrt(u(x) - u(x)), domain, 3)
+    problem = Problem("root", domain, [dirichlet("ends", domain.faces(), 0.0, 2), root])
+    with pytest.raises(
+        PinntkError, match="kernel of condition 'root': got NaN or infinity at 3 of"
+    ):
+        diagnose(problem, linear_model())
+
+
+def test_steps_and_weights_that_make_no_sense_are_refused():
+    with pytest.raises(PinntkError, match=r"^steps: got 0"):
+        diagnose(linear_problem(), linear_model(), steps=0)
+    with pytest.raises(PinntkError, match=r"got 'end'.*Did you mean 'ends'"):
+        diagnose(linear_problem(), linear_model(), weights={"end": 1.0})
+
+
+# --- small things ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        *((0.0, "0%"), (1e-6, "0%"), (0.0123, "1.2%"), (0.53, "53%"), (0.99, "99%")),
+        *((0.996, "100%"), (1.0, "100%"), (9.5, "950%"), (10.0, "1000%"), (11.0, ">1000%")),
+    ],
+)
+def test_shares_are_written_as_a_reader_would(share, text):
+    assert percent(share) == text
+
+
+def test_energy_shares_sum_to_one_and_a_zero_residual_has_none():
+    modes = Spectrum(np.array([2.0, 1.0]), np.eye(2))
+    np.testing.assert_allclose(modes.energy(np.array([3.0, 4.0])), [0.36, 0.64])
+    np.testing.assert_array_equal(modes.energy(np.zeros(2)), [0.0, 0.0])

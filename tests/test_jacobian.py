@@ -1,0 +1,170 @@
+"""The dense Jacobian against one plain gradient per residual, and its limits on memory."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from helpers import CASES, assert_close, double_case, double_jacobian, frozen, mlp, poisson
+from pinntk.errors import MemoryLimitError
+from pinntk.jacobian import (
+    block_traces,
+    cast,
+    check_memory,
+    dense,
+    dense_jacobian,
+    gram,
+    parameter_count,
+    trainable,
+)
+from pinntk.problem import Sample
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_are_plain_gradients_in_the_order_of_points_then_components(name, x64):
+    case, batch = double_case(name)
+    parameters, rest = trainable(case.model)
+    flat, unravel = ravel_pytree(parameters)
+
+    def gradients(condition):
+        def residual(theta, row):
+            return jnp.atleast_1d(case.plain[condition](eqx.combine(unravel(theta), rest), *row))
+
+        return jax.lax.map(lambda row: jax.jacrev(residual)(flat, row), batch[condition])
+
+    expected = jax.jit(lambda: {condition: gradients(condition) for condition in case.plain})()
+    blocks = double_jacobian(name)
+    assert tuple(blocks) == case.problem.names
+    for condition, rows in expected.items():
+        assert blocks[condition].shape == (case.rows[condition], parameter_count(case.model))
+        assert_close(blocks[condition], rows.reshape(-1, flat.size))
+
+
+def test_another_order_of_rows_fails_the_comparison(x64):
+    """Control: components first, then points, is not what the rows are."""
+    block = double_jacobian("cauchy_riemann")["system"]
+    swapped = block.reshape(6, 2, -1).swapaxes(0, 1).reshape(block.shape)
+    with pytest.raises(AssertionError):
+        assert_close(swapped, block)
+
+
+@pytest.mark.parametrize("points", [1, 3, 100])
+def test_chunks_of_any_size_give_the_same(points, x64, monkeypatch):
+    """One point at a time, a remainder, and more than there are."""
+    case, batch = double_case("poisson")
+    sizes = []
+    count = parameter_count(case.model)
+    monkeypatch.setattr(dense, "CHUNK_BYTES", points * count * 8)
+    original = dense.chunk_size
+    monkeypatch.setattr(
+        dense, "chunk_size", lambda *args: sizes.append(original(*args)) or sizes[-1]
+    )
+    only = {"residual": batch["residual"]}
+    block = dense_jacobian(case.problem, case.model, only).blocks["residual"]
+    trace = jax.jit(lambda model: block_traces(case.problem, model, only))(case.model)["residual"]
+    assert sizes == [points, points]
+    assert_close(block, double_jacobian("poisson")["residual"])
+    assert_close(trace, np.sum(np.square(block)))
+
+
+def test_a_chunk_holds_one_point_at_least():
+    assert dense.chunk_size(2, 10**9, 8) == 1
+    assert dense.chunk_size(2, 100, 8) == dense.CHUNK_BYTES // 1600
+
+
+@pytest.mark.parametrize("name", ["cauchy_riemann", "measured"])
+def test_traces_are_sums_of_squares(name, x64):
+    case, batch = double_case(name)
+    traces = jax.jit(lambda model: block_traces(case.problem, model, batch))(case.model)
+    blocks = double_jacobian(name)
+    assert set(traces) == set(blocks)
+    for condition, block in blocks.items():
+        assert_close(traces[condition], np.sum(np.square(block)))
+
+
+def test_the_jacobian_has_the_dtype_of_the_model():
+    batch = {"residual": Sample(jnp.linspace(0.1, 0.9, 3)[:, None])}
+    block = dense_jacobian(poisson(), mlp(jax.random.key(1), 1), batch).blocks["residual"]
+    assert block.dtype == jnp.float32
+    double = double_jacobian("poisson")["residual"]
+    assert block.shape == (3, double.shape[1])
+
+
+def test_frequencies_that_are_not_trained_have_zero_columns(x64):
+    case, _ = double_case("measured")
+    columns = frozen(case.model)
+    assert columns.sum() == case.model.embedding.frequencies.size
+    for block in double_jacobian("measured").values():
+        assert jnp.all(block[:, columns] == 0.0)
+        assert jnp.any(block[:, ~columns] != 0.0)
+
+
+def test_a_second_jacobian_of_a_problem_is_not_compiled_again(monkeypatch):
+    problem, traced = poisson(), []
+    original = dense.row_gradients
+    monkeypatch.setattr(
+        dense, "row_gradients", lambda *args: traced.append(args[2]) or original(*args)
+    )
+    for seed in range(3):
+        points = jax.random.uniform(jax.random.key(seed), (3, 1))
+        model = jax.tree.map(lambda a, s=seed: a + s, mlp(jax.random.key(1), 1))
+        dense_jacobian(problem, model, {"boundary": Sample(points)})
+    assert traced == ["boundary"]
+
+
+def test_gram_is_the_product_with_the_transpose():
+    left, right = np.arange(6.0, dtype=np.float32).reshape(2, 3), np.eye(3, dtype=np.float32)[:2]
+    np.testing.assert_array_equal(gram(left, right), [[0, 1], [3, 4]])
+
+
+def test_cast_changes_floating_point_arrays_alone():
+    tree = {"a": jnp.ones(2), "n": jnp.arange(2), "f": jnp.tanh, "none": None}
+    half = cast(tree, jnp.float16)
+    assert half["a"].dtype == jnp.float16
+    assert half["n"].dtype == jnp.int32
+    assert half["f"] is jnp.tanh
+    assert half["none"] is None
+
+
+# Memory
+
+
+def test_the_memory_error_says_how_much_and_what_would_fit():
+    rows = {"boundary": 10_000, "residual": 30_000}
+    # 40,000 rows of 1e6 float64 numbers are 320 GB; K, its eigenvectors and work space 51.2 GB.
+    with pytest.raises(MemoryLimitError) as error:
+        check_memory(rows, 10**6, 8, limit=8e9)
+    text = str(error.value)
+    share = 0.9 * 8e9 / (320e9 + 51.2e9)
+    assert text == (
+        "kernel: got 40000 residuals of 1000000 parameters, which take 371 GB; expected at most "
+        f"8 GB. Use a subsample of the points (boundary: {int(share * 10_000)}, "
+        f"residual: {int(share * 30_000)}) or a narrower network."
+    )
+
+
+@pytest.mark.parametrize("limit", [1e5, 1e7, 3e8])
+def test_the_subsample_in_the_message_does_fit(limit):
+    rows = {"a": 500, "b": 2000}
+    with pytest.raises(MemoryLimitError) as error:
+        check_memory(rows, 20_000, 4, limit)
+    inside = str(error.value).split("(")[1].split(")")[0]
+    suggested = {part.split(": ")[0]: int(part.split(": ")[1]) for part in inside.split(", ")}
+    assert set(suggested) == set(rows)
+    if min(suggested.values()) > 1:
+        check_memory(suggested, 20_000, 4, limit)
+
+
+def test_a_jacobian_over_the_limit_is_not_begun():
+    batch = {"residual": Sample(jnp.ones((7, 1)))}
+    with pytest.raises(MemoryLimitError, match=r"GB; expected at most 1e-06 GB.*residual: "):
+        dense_jacobian(poisson(), mlp(jax.random.key(1), 1), batch, memory_limit=1000)
+
+
+def test_the_default_limit_is_what_the_machine_has():
+    assert dense.available_memory() > 1e6
+    check_memory({"a": 10}, 100, 8)
+    with pytest.raises(MemoryLimitError, match=r"e\+\d+ GB"):
+        check_memory({"a": 10**9}, 10**9, 8)
