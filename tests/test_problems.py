@@ -1,5 +1,6 @@
 """The library of problems: every exact solution solves its equations, and the registry explains itself."""
 
+import functools
 import math
 
 import jax
@@ -33,7 +34,7 @@ OTHERS = {
     "wave1d:c=3": ("residual",),
     "wave1d:a=3": ("values",),
     "helmholtz2d:a2=3": ("residual",),
-    "helmholtz2d:k=2": ("residual",),
+    "helmholtz2d:a1=2": ("residual",),
     "heat1d:kappa=0.11": ("residual",),
     "advection1d:c=1.1": ("residual",),
     "burgers1d:nu=0.011/pi": ("residual",),
@@ -41,60 +42,58 @@ OTHERS = {
 }
 
 
-def few_points(problem, dtype=None):
+@functools.cache
+def few_points(name, preset=None, dtype=jnp.float32):
     """A small batch: points of every condition from the first to the last, so from all its parts."""
-    batch = problem.sample(jax.random.key(0), dtype)
+    batch = library_problem(name, preset).sample(jax.random.key(0), dtype)
     pick = lambda a: a[np.linspace(0, len(a) - 1, min(POINTS, len(a))).astype(int)]
     return {name: jax.tree.map(pick, sample) for name, sample in batch.items()}
 
 
-def largest_residuals(problem, field, batch):
-    """max |r| of every condition for a given field."""
-    residuals = jax.jit(lambda batch: problem.residuals(field, batch))(batch)
-    assert {r.dtype for r in residuals.values()} == {
-        sample.points.dtype for sample in batch.values()
-    }
-    return {name: float(jnp.max(jnp.abs(residuals[name]))) for name in problem.names}
+def largest(residuals):
+    """max |r| of every condition."""
+    return {name: float(jnp.max(jnp.abs(r))) for name, r in residuals.items()}
 
 
-def check_exact(problem, dtype):
-    """The solution's residuals are rounding: 1,000 roundings of the size of the equation's terms,
+def check_exact(name, preset, dtype):
+    """The solution solves every condition up to rounding, and a field that is somewhat off solves none.
 
-    which is what a field 10% off leaves, or 1. Measured: below 400.
+    Rounding: 1,000 times the precision times the size of the equation's terms, which is what the
+    wrong field leaves, or 1. Measured: 400 times.
     """
-    batch = few_points(problem, dtype)
-    off = largest_residuals(problem, lambda p: 1.1 * problem.solution(p), batch)
-    for name, largest in largest_residuals(problem, problem.solution, batch).items():
-        assert largest <= 1000 * jnp.finfo(dtype).eps * max(1.0, off[name]), name
+    problem, batch = library_problem(name, preset), few_points(name, preset, dtype)
+
+    def field(p, off):
+        bend = 0.1 * jnp.cos(2.3 * jnp.sum(p) + 0.4)
+        return problem.solution(p) * (1.0 + off * bend) + off * bend * jnp.exp(0.3 * jnp.sum(p))
+
+    residuals = jax.jit(lambda off: problem.residuals(lambda p: field(p, off), batch))
+    right, wrong = residuals(jnp.zeros((), dtype)), residuals(jnp.ones((), dtype))
+    assert {r.dtype for r in right.values()} == {jnp.dtype(dtype)}
+    scale, error = largest(wrong), largest(right)
+    assert set(error) == set(problem.names)
+    for condition in problem.names:
+        assert scale[condition] > 1e-3, condition
+        assert error[condition] <= 1000 * jnp.finfo(dtype).eps * max(1.0, scale[condition])
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
 def test_exact_solution_solves_every_condition(x64, name, preset):
-    check_exact(library_problem(name, preset), jnp.float64)
+    check_exact(name, preset, jnp.float64)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_exact_solution_in_float32(name):
-    check_exact(library_problem(name), jnp.float32)
-
-
-@pytest.mark.parametrize(("name", "preset"), CASES)
-def test_control_a_wrong_field_violates_every_condition(x64, name, preset):
-    problem = library_problem(name, preset)
-
-    def wrong(p):
-        bend = 0.1 * jnp.cos(2.3 * jnp.sum(p) + 0.4)
-        return problem.solution(p) * (1.0 + bend) + bend * jnp.exp(0.3 * jnp.sum(p))
-
-    largest = largest_residuals(problem, wrong, few_points(problem))
-    assert min(largest.values()) > 1e-3
+    check_exact(name, None, jnp.float32)
 
 
 @pytest.mark.parametrize(("spec", "violated"), OTHERS.items())
-def test_control_another_parameter_is_another_solution(x64, spec, violated):
-    problem = library_problem(spec.partition(":")[0])
-    largest = largest_residuals(problem, library_problem(spec).solution, few_points(problem))
-    assert min(largest[name] for name in violated) > 1e-3
+def test_control_another_parameter_is_another_solution(spec, violated):
+    name = spec.partition(":")[0]
+    problem, other = library_problem(name), library_problem(spec).solution
+    batch = {condition: few_points(name)[condition] for condition in violated}
+    residuals = jax.jit(lambda batch: problem.residuals(other, batch))(batch)
+    assert min(largest(residuals).values()) > 1e-3
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
@@ -106,15 +105,17 @@ def test_conditions_by_name(name, preset):
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
 def test_recipes_can_be_built(name, preset):
-    problem = library_problem(name, preset)
-    batch = few_points(problem)
-    build_weighting(problem.recipe).initial(problem.names)
-    build_optimizer(problem.recipe)
-    model = build_model(problem.recipe, problem, batch, jax.random.key(0))
-    problem.check(model, batch)
-    outputs = () if len(problem.fields) == 1 else (len(problem.fields),)
-    value = jax.eval_shape(model, batch[problem.names[0]].points[0])
-    assert (value.shape, value.dtype) == (outputs, jnp.float32)
+    """Shapes only: network, residuals at the network, optimiser and weights."""
+    problem, batch = library_problem(name, preset), few_points(name, preset)
+    recipe, key = problem.recipe, jax.random.key(0)
+    build_weighting(recipe).initial(problem.names)
+    build_optimizer(recipe)
+    build = lambda key: build_model(recipe, problem, batch, key)
+    point = batch[problem.names[0]].points[0]
+    value = jax.eval_shape(lambda key: build(key)(point), key)
+    assert value.shape == (() if len(problem.fields) == 1 else (len(problem.fields),))
+    residuals = jax.eval_shape(lambda key: problem.residuals(build(key), batch), key)
+    assert {r.dtype for r in residuals.values()} == {jnp.dtype(recipe.dtype)}
 
 
 def test_the_default_weights_come_from_the_kernel():
@@ -180,11 +181,15 @@ def spectral_burgers(nu, points, times):
 TIMES = np.array([0.1, 1 / np.pi, 0.5, 0.75, 1.0])
 
 
+def cole_hopf_at(nu, points):
+    """The library's solution at points (n, 2), in their dtype."""
+    return np.asarray(jax.jit(jax.vmap(cole_hopf(nu)))(jnp.asarray(points)))
+
+
 def cole_hopf_error(nu, x, u):
     """max |u − cole_hopf| of values (times, points)."""
     grid = np.stack(np.broadcast_arrays(x[None, :], TIMES[:, None]), axis=-1)
-    exact = jax.jit(jax.vmap(cole_hopf(nu)))(jnp.asarray(grid.reshape(-1, 2)))
-    return np.abs(u - np.asarray(exact).reshape(u.shape)).max()
+    return np.abs(u - cole_hopf_at(nu, grid.reshape(-1, 2)).reshape(u.shape)).max()
 
 
 @pytest.mark.parametrize(
@@ -214,25 +219,25 @@ def random_points(n, dtype):
     return jnp.asarray(points, dtype)
 
 
-@pytest.mark.parametrize("nu", [1e-4, 0.01 / math.pi, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("nu", [1e-4, 0.01 / math.pi, 1.0, 10.0])
 def test_quadrature_has_converged(x64, monkeypatch, nu):
     """A third of the spacing and a longer tail change nothing; a spacing that is too wide does."""
     points = random_points(200, float)
-    values = jax.vmap(cole_hopf(nu))(points)
+    values = cole_hopf_at(nu, points)
     monkeypatch.setattr(burgers, "SPACING", 0.03)
     monkeypatch.setattr(burgers, "TAIL", 10.0)
-    np.testing.assert_allclose(values, jax.vmap(cole_hopf(nu))(points), rtol=0, atol=3e-14)
+    np.testing.assert_allclose(values, cole_hopf_at(nu, points), rtol=0, atol=3e-14)
     monkeypatch.setattr(burgers, "SPACING", 0.5)
-    assert np.abs(values - jax.vmap(cole_hopf(nu))(points)).max() > 1e-8
+    assert np.abs(values - cole_hopf_at(nu, points)).max() > 1e-8
 
 
 def test_cole_hopf_in_float32():
     """Rounding cos(πy)/(2πν), which is 50 here, costs 50·6e-8 in every weight: some 1e-5 in u."""
-    low = jax.vmap(cole_hopf(0.01 / math.pi))(random_points(400, jnp.float32))
-    assert low.dtype == jnp.float32
+    low = cole_hopf_at(0.01 / math.pi, random_points(400, jnp.float32))
+    assert low.dtype == np.float32
     with jax.enable_x64(True):
-        high = jax.vmap(cole_hopf(0.01 / math.pi))(random_points(400, jnp.float64))
-    assert np.abs(np.asarray(low, float) - np.asarray(high)).max() < 3e-5
+        high = cole_hopf_at(0.01 / math.pi, random_points(400, jnp.float64))
+    assert np.abs(low - high).max() < 3e-5
 
 
 @pytest.mark.parametrize("nu", [0.01 / math.pi, 1.0])
@@ -251,9 +256,10 @@ def test_cole_hopf_is_smooth_at_the_start(x64, nu):
     value, rate, equation = look(jnp.stack([jnp.asarray(x), jnp.asarray(t)], axis=1))
     start_rate = nu * np.pi**2 * np.sin(np.pi * x) - np.pi / 2 * np.sin(2 * np.pi * x)
     # The next order in t is left out here: at most ½ (12 t)² in u and 12² t in its slope.
+    # The equation leaves the one after that, ½ 12³ t².
     np.testing.assert_allclose(value, -np.sin(np.pi * x) + t * start_rate, rtol=0, atol=1e-9)
     np.testing.assert_allclose(rate, start_rate, rtol=0, atol=3e-4)
-    np.testing.assert_allclose(equation, 0, atol=1e-9)
+    np.testing.assert_allclose(equation, 0, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.extend as jex
 import numpy as np
+from jax.core import Tracer
 
 #: Calls that are only a way to structure a program: their body is evaluated in place.
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call"})
@@ -78,7 +79,7 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: di
 
 def _shared(const: Any, memo: dict) -> Any:
     """One object for all small constants of the same content: every trace makes its own copies."""
-    if isinstance(const, jax.core.Tracer) or not hasattr(const, "dtype") or const.size > SMALL:
+    if isinstance(const, Tracer) or not hasattr(const, "dtype") or const.size > SMALL:
         return const
     try:
         content = np.asarray(const).tobytes()
