@@ -114,8 +114,8 @@ every run with its seed, versions, device and command. The command of a benchmar
 
 ## Poisson, a = 4
 
-The authors' notebook setting: one hidden layer of width 100, {first["steps"]:,} steps of gradient descent
-at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds. The paper reports 2.40e-01
+The authors' notebook setting: one hidden layer of width 100, {first["steps"]:,} steps of gradient
+descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds. The paper reports 2.40e-01
 unweighted and 1.63e-03 with λ_boundary = 100, each from one run. The time is that of the steps, after
 compilation.
 
@@ -123,7 +123,8 @@ compilation.
 {provenance(first)}
 ## Wave equation, with and without weights
 
-Width {second["width"]}, 3 hidden layers, {second["steps"]:,} Adam steps, relative L2 error from the same seed.
+Width {second["width"]}, 3 hidden layers, {second["steps"]:,} Adam steps, relative L2 error from the
+same seed.
 
 {wave_weights(second)}
 {provenance(second)}

@@ -190,7 +190,10 @@ NUMBERS = {
     "no depth": (["--depth", 0], "depth: got 0"),
     "learning rate NaN": (["--learning-rate", "nan"], "learning_rate: got nan"),
     "learning rate zero": (["--learning-rate", 0], "learning_rate: got 0.0"),
-    "half a decay": (["--decay-rate", 0.5], "decay_rate, decay_steps", "both or neither"),
+    "decay in no steps": (
+        ["--decay-rate", 0.5, "--decay-steps", 0],
+        "decay_rate, decay_steps: got (0.5, 0); expected both or neither",
+    ),
     "moving average": (["--moving-average", 1], "moving_average: got 1.0"),
     "never update": (["--every", 0], "every: got 0"),
     "no points for the weights": (["--subsample", 0], "subsample: got 0"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -97,6 +97,12 @@ class AbstractField(abc.ABC):
             return value[index]
 
         return Field(entry, self.coordinates)
+
+    def __iter__(self) -> Iterator[Field]:
+        """The components in order, so that `u, v, p = w` works."""
+        if not self.components_named:
+            raise TypeError("a field without named components cannot be unpacked")
+        return iter(self.components())
 
     def components(self) -> tuple[Field, ...]:
         """All components in order, to be unpacked: `u, v, p = w.components()`."""
