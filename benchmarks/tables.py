@@ -115,8 +115,8 @@ every run with its seed, versions, device and command. The command of a benchmar
 ## Poisson, a = 4
 
 The authors' notebook setting: one hidden layer of width 100, {first["steps"]:,} steps of gradient
-descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds. The paper reports 2.40e-01
-unweighted and 1.63e-03 with λ_boundary = 100, each from one run. The time is that of the steps, after
+descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds.
+The paper reports 2.40e-01 unweighted and 1.63e-03 with λ_boundary = 100, each from one run. The time is that of the steps, after
 compilation.
 
 {poisson(first)}
@@ -140,8 +140,8 @@ that program at the rate measured for such products on this machine.
 
 {wave_step(third)}
 {provenance(third)}
-On one core of an AMD EPYC processor with AVX-512 the authors' TensorFlow code took 41 ms per step at width 500,
-in a separate measurement that is not repeated here.
+On one core of an AMD EPYC processor with AVX-512 the authors' TensorFlow code took 41 ms per step
+at width 500, in a separate measurement that is not repeated here.
 """
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
-from pinntk.domain import AbstractRegion, Points, UniformGrid
+from pinntk.domain import AbstractRegion, Box, Points, Sobol, UniformGrid
 from pinntk.errors import PinntkError, ResidualError, check_name
 from pinntk.recipe import Recipe
 from pinntk.tracing import merge_equal
@@ -189,12 +189,13 @@ class Problem:
                 )
 
     def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
-        """The uniform grid on which errors are measured: about 10,000 points, 1,001 in 1-D."""
+        """Where errors are measured: on a box a uniform grid of about 10,000 points, 1,001 in 1-D."""
         d = len(self.domain.coordinates)
         side = per_side or {1: 1001, 2: 101, 3: 21}.get(d, max(3, round(10_000 ** (1 / d))))
         if isinstance(self.domain, Points):
             return jnp.asarray(self.domain.points, dtype)
-        points = self.domain.sample(UniformGrid(), side**d, jax.random.key(0))
+        sampler = UniformGrid() if isinstance(self.domain, Box) else Sobol()
+        points = self.domain.sample(sampler, side**d, jax.random.key(0))
         return points if dtype is None else points.astype(dtype)
 
 

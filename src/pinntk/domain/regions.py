@@ -77,6 +77,12 @@ class Box(AbstractRegion):
         """The part where the named coordinates sit at one of their ends: `face(x=0)`, `face(t=0)`."""
         for name, value in ends.items():
             check_name("coordinate", name, self.coordinates)
+            if name in self.fixed:
+                raise PinntkError(
+                    f"face({name}=...)",
+                    got=f"{self}, where it is fixed",
+                    expected="a free coordinate",
+                )
             if not any(math.isclose(value, end, abs_tol=1e-12) for end in self.bounds[name]):
                 raise PinntkError(
                     f"face({name}=...)", got=value, expected=f"an end of {self.bounds[name]}"

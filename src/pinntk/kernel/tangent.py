@@ -62,7 +62,9 @@ class TangentKernel:
         return root[:, None] * self.matrix * root[None, :]
 
     def root_weights(self, weights: Mapping[str, float]) -> Float[np.ndarray, " n"]:
-        """√(λ_k / N_k) for every row."""
+        """√(λ_k / N_k) for every row. Every condition needs its weight."""
+        for name in self.names:
+            check_name("weights", name, weights)
         parts = [np.full(n, np.sqrt(weights[name] / n)) for name, n in self.rows.items()]
         return np.concatenate(parts)
 
