@@ -116,8 +116,8 @@ every run with its seed, versions, device and command. The command of a benchmar
 
 The authors' notebook setting: one hidden layer of width 100, {first["steps"]:,} steps of gradient
 descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds.
-The paper reports 2.40e-01 unweighted and 1.63e-03 with λ_boundary = 100, each from one run. The time is that of the steps, after
-compilation.
+The paper reports 2.40e-01 unweighted and 1.63e-03 with λ_boundary = 100, each from one
+run. The time is that of the steps, after compilation.
 
 {poisson(first)}
 {provenance(first)}
