@@ -310,3 +310,14 @@ def test_test_points_of_given_points_are_those_points():
     where = Points(np.array([[0.1], [0.7]]), ("x",))
     problem = Problem("p", where, [dirichlet("wall", where, 0.0, 2)])
     np.testing.assert_allclose(problem.test_points(), [[0.1], [0.7]], rtol=1e-6)
+
+
+def test_a_condition_beyond_the_domain_is_refused():
+    domain, wide = Interval(x=(0, 1)), Interval(x=(0, 2))
+    with pytest.raises(
+        PinntkError, match=r"'far': got Interval.*, which reaches outside the domain"
+    ):
+        Problem("p", domain, [dirichlet("far", wide, 0.0, 4)])
+    with pytest.raises(PinntkError, match=r"'far': got Box.*, which reaches outside the domain"):
+        Problem("p", domain, [dirichlet("far", wide.faces(), 0.0, 4)])
+    Problem("p", wide, [dirichlet("near", domain, 0.0, 4)])

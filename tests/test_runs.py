@@ -137,7 +137,7 @@ def test_a_run_that_was_killed_twice_equals_one_that_was_not(spec, whole, tmp_pa
     code, _, _ = stop_in_the_middle(start_pinntk("train", spec, *options), run, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not (run / "result.json").exists()
-    assert 0 < newest_step(run) < last_row(run) < STEPS
+    assert 0 < newest_step(run) < STEPS
 
     code, out, _ = stop_in_the_middle(start_pinntk("resume", run), run, signal.SIGTERM)
     assert code == 130

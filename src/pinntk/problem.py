@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
-from pinntk.domain import AbstractRegion, Box, Points, Sobol, UniformGrid
+from pinntk.domain import AbstractRegion, Box, Points, Sobol, UniformGrid, Union
 from pinntk.errors import PinntkError, ResidualError, check_name
 from pinntk.recipe import Recipe
 from pinntk.tracing import merge_equal
@@ -70,6 +70,15 @@ class Problem:
                 got=f"coordinates {where.coordinates}",
                 expected=f"the domain's coordinates {self.domain.coordinates}, in that order",
             )
+        for part in where.parts if isinstance(where, Union) else (where,):
+            if isinstance(part, Box) and isinstance(self.domain, Box):
+                ends = np.array([part.low_corner, part.high_corner])
+                if not Box(**self.domain.bounds).contains(ends).all():
+                    raise PinntkError(
+                        f"where of condition {condition.name!r}",
+                        got=f"{part}, which reaches outside the domain",
+                        expected=f"a part of {self.domain}",
+                    )
         if isinstance(where, Points):
             outside = ~self.domain.contains(where.points)
             if outside.any():

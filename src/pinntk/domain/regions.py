@@ -69,6 +69,16 @@ class Box(AbstractRegion):
         return tuple(high for _, high in self.bounds.values())
 
     @property
+    def low_corner(self) -> tuple[float, ...]:
+        """The point of the region with the least coordinates: `lower`, or where one is fixed, that."""
+        return tuple(self.fixed.get(name, low) for name, (low, _) in self.bounds.items())
+
+    @property
+    def high_corner(self) -> tuple[float, ...]:
+        """The point of the region with the greatest coordinates."""
+        return tuple(self.fixed.get(name, high) for name, (_, high) in self.bounds.items())
+
+    @property
     def free(self) -> tuple[str, ...]:
         """The coordinates that are not fixed."""
         return tuple(name for name in self.coordinates if name not in self.fixed)
