@@ -55,7 +55,7 @@ def burgers1d(nu: float = 0.01 / math.pi) -> Problem:
         initial_value("initial", domain, initial, 128),
         Condition("residual", burgers, domain, 2048, redraw_every=10),
     ]
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
+    recipe = Recipe(steps=12_000, decay_rate=0.9, decay_steps=1000)
     return Problem("burgers1d", domain, conditions, solution=cole_hopf(nu), recipe=recipe)
 
 

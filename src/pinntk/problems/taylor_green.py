@@ -61,7 +61,7 @@ def taylor_green2d(nu: float = 0.1) -> Problem:
         periodic("periodic_y", domain, "y", 128),
         Condition("pressure", corner, domain.face(x=0.0, y=0.0), 32),
     ]
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=2000)
+    recipe = Recipe(steps=12_000, decay_rate=0.9, decay_steps=2000)
     return Problem(
         "taylor_green2d", domain, conditions, ("u", "v", "p"), solution=solution, recipe=recipe
     )

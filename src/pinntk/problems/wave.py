@@ -27,7 +27,7 @@ def wave1d(c: float = 2.0, a: float = 4.0) -> Problem:
     **Conditions**, grouped as in the paper: `values` (u at t = 0 and at the walls, a third of the
     points each), `velocity` (u_t at t = 0), `residual`.
     """
-    recipe = Recipe(steps=30_000, decay_rate=0.9, decay_steps=2000)
+    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=2000)
     return _wave1d(c, a, values=192, velocity=64, residual=1024, options={}, recipe=recipe)
 
 
