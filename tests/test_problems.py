@@ -170,11 +170,12 @@ def spectral_burgers(nu, points, times):
         square = np.fft.rfft(np.fft.irfft(c, points) ** 2)
         return (-nu * k**2 * c - 0.5j * k * square).view(float)
 
-    start = np.fft.rfft(-np.sin(np.pi * x)).view(float)
-    found = solve_ivp(
-        rate, (0, times[-1]), start, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-12
-    )
-    return x, np.fft.irfft(found.y.T.copy().view(complex), points)
+    state, found, now = np.fft.rfft(-np.sin(np.pi * x)).view(float), [], 0.0
+    for then in times:  # one run each: between its steps a run is interpolated, which is less exact
+        run = solve_ivp(rate, (now, then), state, method="DOP853", rtol=1e-12, atol=1e-12)
+        state, now = run.y[:, -1].copy(), then
+        found.append(state)
+    return x, np.fft.irfft(np.array(found).view(complex), points)
 
 
 #: The shock layer is steepest just after t = 1/π.
@@ -196,10 +197,10 @@ def cole_hopf_error(nu, x, u):
     ("nu", "coarse", "fine"), [(0.1, 32, 96), (0.01 / math.pi, 768, 1536)], ids=["0.1", "0.01/pi"]
 )
 def test_cole_hopf_agrees_with_a_spectral_method(x64, nu, coarse, fine):
-    """Fourier series and time steps. Measured on the fine grids: 1.7e-11, which is the time steps'
+    """Fourier series and time steps. Measured on the fine grids: 1.3e-14, and 2.8e-11, the truncation
 
-    error, and 2.8e-11, the truncation of the series (3.5e-12 with 2,048 points). On the coarse
-    grids 4e-8 and 6e-6: the difference falls with the spectral method's own error.
+    of the series (3.5e-12 with 2,048 points). On the coarse grids 4e-8 and 6e-6: the difference
+    falls with the spectral method's own error.
     """
     rough = cole_hopf_error(nu, *spectral_burgers(nu, coarse, TIMES))
     close = cole_hopf_error(nu, *spectral_burgers(nu, fine, TIMES))
