@@ -15,7 +15,7 @@ import numpy as np
 
 from pinntk.conditions import Condition, dirichlet, initial_velocity, observations
 from pinntk.domain import Box, Interval, SpaceTime, UniformGrid, Union
-from pinntk.jacobian import dense_jacobian, trainable
+from pinntk.jacobian import dense, trainable
 from pinntk.nets import MLP, NTK, FourierFeatures, InputScaling, ModifiedMLP
 from pinntk.problem import Problem
 
@@ -277,7 +277,8 @@ def double_jacobian(name: str) -> dict:
     """The dense Jacobian of that case and batch, by condition."""
     case, batch = double_case(name)
     with jax.enable_x64(True):
-        return dense_jacobian(case.problem, case.model, batch).blocks
+        blocks = dense(case.problem, case.model, batch).blocks
+        return {name: blocks[name] for name in case.problem.names}
 
 
 def frozen(model: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from command import one_line, run_pinntk
-from pinntk.jacobian import dense
+from pinntk.jacobian import memory
 
 FILE = """
 import jax
@@ -306,10 +306,10 @@ def test_a_solution_that_fails_is_named_and_leaves_no_directory(folder):
 
 
 def test_a_kernel_that_would_not_fit_says_how_many_gigabytes_and_offers_a_subsample(monkeypatch):
-    monkeypatch.setattr(dense, "available_memory", lambda: 1e5)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e5)
     assert_refused(
         ["diagnose", "poisson1d", *SMALL],
-        "kernel: got 258 residuals of 13 parameters, which take 0.00216 GB",
+        "kernel: got 258 residuals of 13 parameters, which take 0.00215 GB",
         "expected at most 6e-05 GB",
         "Use a subsample of the points (boundary: 1, residual: 6)",
     )

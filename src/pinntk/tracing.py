@@ -17,6 +17,9 @@ from jax.core import Tracer
 
 #: Calls that are only a way to structure a program: their body is evaluated in place.
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call"})
+#: Recomputation (`jax.checkpoint`) is about memory, not about values; who wants to see through it
+#: looks into these calls as well.
+RECOMPUTED = frozenset({"checkpoint", "remat", "remat2"})
 #: Constants of up to this many numbers are compared by content.
 SMALL = 4096
 
@@ -28,29 +31,36 @@ def bind(equation: Any, inputs: Sequence[Any]) -> list[Any]:
     return list(outputs) if equation.primitive.multiple_results else [outputs]
 
 
-def inner_jaxpr(equation: Any) -> Any | None:
+def inner_jaxpr(equation: Any, inlined: frozenset[str] = INLINED) -> Any | None:
     """The closed jaxpr that an inlined call runs, or None when the equation is not such a call."""
-    if equation.primitive.name not in INLINED:
+    if equation.primitive.name not in inlined:
         return None
-    return equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+    inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+    return inner if isinstance(inner, jex.core.ClosedJaxpr) else jex.core.ClosedJaxpr(inner, ())
 
 
-def merge_equal(function: Callable[..., Any]) -> Callable[..., Any]:
+def merge_equal(
+    function: Callable[..., Any], inlined: frozenset[str] = INLINED
+) -> Callable[..., Any]:
     """`function` with equal sub-expressions computed once; differentiates and batches as before.
 
     Two equations are equal when primitive, parameters and inputs are. Equations that carry an inner
-    program (`scan`, `custom_jvp`, ...) are merged only when they carry the very same one.
+    program (`scan`, `custom_jvp`, ...) are merged only when they carry the very same one. The bodies
+    of the calls named in `inlined` are part of the program.
     """
 
     def merged(*arguments: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        outputs = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments), {})
+        inputs = jax.tree.leaves(arguments)
+        outputs = _evaluate(closed.jaxpr, closed.consts, inputs, {}, inlined)
         return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
 
     return merged
 
 
-def _evaluate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: dict) -> list[Any]:
+def _evaluate(
+    jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: dict, inlined: frozenset[str]
+) -> list[Any]:
     environment: dict[Any, Any] = {}
     shared = [_shared(const, memo) for const in consts]
     environment.update(zip(jaxpr.constvars, shared, strict=True))
@@ -61,9 +71,9 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], memo: di
 
     for equation in jaxpr.eqns:
         values = [read(atom) for atom in equation.invars]
-        inner = inner_jaxpr(equation)
+        inner = inner_jaxpr(equation, inlined)
         if inner is not None:
-            outputs = _evaluate(inner.jaxpr, inner.consts, values, memo)
+            outputs = _evaluate(inner.jaxpr, inner.consts, values, memo, inlined)
         else:
             key = _key(equation, values)
             if key is not None and key in memo:

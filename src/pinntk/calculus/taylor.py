@@ -225,6 +225,7 @@ def _general(equation: Any, jets: list[_Jet], pairs: dict) -> list[_Jet]:
     if any(jets[i].second is not None for i in moving):
         seconds = push(apply, [jets[i].second for i in moving])
     flat = name in LINEAR or (name in MULTILINEAR and len(moving) == 1)
+    flat = flat or (name == "div" and moving == [0])
     for (i, j), coefficient in () if flat else pairs.items():
         if i in along and j in along:
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from pinntk.errors import PinntkError, check_name
-from pinntk.jacobian import cast, dense_jacobian, gram
+from pinntk.jacobian import FORMS, Use, cast, check_memory, choose, gram, parameter_count
 from pinntk.problem import Batch, Model, Problem
 
 
@@ -83,17 +84,12 @@ def tangent_kernel(
     """
     problem.check(model, batch)
     with jax.enable_x64(True):
-        jacobian = dense_jacobian(
-            problem, cast(model, jnp.float64), cast(batch, jnp.float64), memory_limit
-        )
-        rows = {name: len(block) for name, block in jacobian.blocks.items()}
-        kernel = TangentKernel(np.zeros((sum(rows.values()),) * 2), rows)
-        for i, left in enumerate(rows):
-            for right in list(rows)[i:]:
-                block = np.asarray(gram(jacobian.blocks[left], jacobian.blocks[right]))
-                block = (block + block.T) / 2 if left == right else block
-                kernel.block(left, right)[...] = block
-                kernel.block(right, left)[...] = block.T
+        double, points = cast(model, jnp.float64), cast(batch, jnp.float64)
+        choice = choose(problem, double, points, Use.GRAM, memory_limit)
+        rows = problem.rows(double, points)
+        check_memory(rows, parameter_count(model), choice.costs[choice.form].held, memory_limit)
+        matrix = np.asarray(_gram(problem, double, points, choice.form))
+    kernel = TangentKernel(matrix, rows)
     for name, count in rows.items():
         finite = np.isfinite(np.diag(kernel.block(name)))
         if not finite.all():
@@ -103,3 +99,9 @@ def tangent_kernel(
                 expected="finite derivatives with respect to the parameters",
             )
     return kernel
+
+
+@eqx.filter_jit
+def _gram(problem: Problem, model: Model, batch: Batch, form: str) -> Array:
+    """J Jᵀ in one program, so that J is gone when it ends; compiled once for a problem and its shapes."""
+    return gram(FORMS[form](problem, model, batch, Use.GRAM)).matrix

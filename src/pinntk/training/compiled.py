@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.errors import PinntkError
-from pinntk.jacobian import block_traces
+from pinntk.jacobian import Use, apply_transpose, block_traces, factored, implicit
 from pinntk.optim import AbstractOptimizer
 from pinntk.problem import Batch, Problem, relative_l2
 from pinntk.weighting import AbstractWeighting, NTKWeights, TraceInformation, Weights
@@ -47,15 +47,12 @@ def compile_chunk(
 
     def one_step(state: TrainState) -> tuple[TrainState, tuple, Array]:
         batch = problem.redraw(state.batch, state.step, key)
-        weights = _updated_weights(problem, rest, weighting, state._replace(batch=batch))
-
-        def objective(parameters: Any) -> tuple:
-            def loss(parameters: Any) -> tuple[Array, dict[str, Array]]:
-                losses = problem.losses(eqx.combine(parameters, rest), batch)
-                return jnp.sum(jnp.stack([weights[name] * losses[name] for name in losses])), losses
-
-            return jax.value_and_grad(loss, has_aux=True)(parameters)
-
+        state = state._replace(batch=batch)
+        if _in_one_pass(weighting):
+            weights, objective = _weights_and_objective(problem, rest, weighting, state)
+        else:
+            weights = _updated_weights(problem, rest, weighting, state)
+            objective = _objective(problem, rest, weights, batch)
         parameters, optimizer_state, losses = optimizer.step(
             state.parameters, state.optimizer, objective
         )
@@ -80,6 +77,50 @@ def compile_chunk(
     return run
 
 
+Objective = Callable[[Any], tuple[tuple[Array, dict[str, Array]], Any]]
+
+
+def _objective(problem: Problem, rest: Any, weights: Weights, batch: Batch) -> Objective:
+    """θ ↦ ((L, losses), ∇L) for L = Σ λ_k mean r_k²."""
+
+    def loss(parameters: Any) -> tuple[Array, dict[str, Array]]:
+        losses = problem.losses(eqx.combine(parameters, rest), batch)
+        return _weighted_sum(weights, losses), losses
+
+    return jax.value_and_grad(loss, has_aux=True)
+
+
+def _weighted_sum(weights: Weights, losses: dict[str, Array]) -> Array:
+    return jnp.sum(jnp.stack([weights[name] * losses[name] for name in losses]))
+
+
+def _in_one_pass(weighting: AbstractWeighting) -> bool:
+    """Whether every step needs the traces of the points that it trains on."""
+    return isinstance(weighting, NTKWeights) and weighting.every == 1 and not weighting.subsample
+
+
+def _weights_and_objective(
+    problem: Problem, rest: Any, weighting: AbstractWeighting, state: TrainState
+) -> tuple[Weights, Objective]:
+    """New weights and the objective under them, from one Jacobian.
+
+    ∇L = Jᵀ v with v_k = 2 λ_k r_k / N_k, so that one backward pass gives the traces and the gradient.
+    """
+    model = eqx.combine(state.parameters, rest)
+    jacobian = factored(problem, model, state.batch, Use.DIAGONAL)
+    weights = _weights_from(weighting, state.weights, block_traces(jacobian), jacobian.rows)
+
+    def objective(parameters: Any) -> tuple[tuple[Array, dict[str, Array]], Any]:
+        if parameters is not state.parameters:
+            return _objective(problem, rest, weights, state.batch)(parameters)
+        residuals = {name: jacobian.residuals[name].ravel() for name in jacobian.names}
+        losses = {name: jnp.mean(r**2) for name, r in residuals.items()}
+        vectors = {name: 2 * weights[name] / r.size * r for name, r in residuals.items()}
+        return (_weighted_sum(weights, losses), losses), apply_transpose(jacobian, vectors)
+
+    return weights, objective
+
+
 def _updated_weights(
     problem: Problem, rest: Any, weighting: AbstractWeighting, state: TrainState
 ) -> Weights:
@@ -95,14 +136,18 @@ def _updated_weights(
         batch = state.batch
         if isinstance(weighting, NTKWeights) and weighting.subsample is not None:
             batch = first_points(batch, weighting.subsample)
-        traces = block_traces(problem, model, batch)
-        fresh = weighting.update(
-            state.weights, TraceInformation(traces, problem.rows(model, batch))
-        )
-        return {name: fresh[name].astype(old.dtype) for name, old in state.weights.items()}
+        jacobian = implicit(problem, model, batch)
+        return _weights_from(weighting, state.weights, block_traces(jacobian), jacobian.rows)
 
     due = state.step % weighting.every == 0
     return jax.lax.cond(due, update, lambda state: state.weights, state)
+
+
+def _weights_from(
+    weighting: AbstractWeighting, old: Weights, traces: dict[str, Array], rows: dict[str, int]
+) -> Weights:
+    fresh = weighting.update(old, TraceInformation(traces, rows))
+    return {name: fresh[name].astype(value.dtype) for name, value in old.items()}
 
 
 def first_points(batch: Batch, count: int) -> Batch:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from pinntk.errors import PinntkError, ResidualError
-from pinntk.jacobian import block_traces, model_dtype, trainable
+from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
 from pinntk.optim import AbstractOptimizer
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -206,7 +206,9 @@ def check_sensitivity(problem: Problem, model: Model, batch: Batch) -> None:
     Four points of each condition are looked at first, all of them only where those show nothing.
     """
     parameters, rest = trainable(model)
-    measure = jax.jit(lambda p, points: block_traces(problem, eqx.combine(p, rest), points))
+    measure = jax.jit(
+        lambda p, points: block_traces(implicit(problem, eqx.combine(p, rest), points))
+    )
     traces = measure(parameters, first_points(batch, 4))
     if any(float(trace) == 0 for trace in traces.values()):
         traces = measure(parameters, batch)

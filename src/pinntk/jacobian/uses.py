@@ -1,0 +1,173 @@
+"""Where a traced residual uses a parameter as a matrix in a product, up to layout and scaling.
+
+    y = a · (D_r W D_c)   or   y = a · (D_r W D_c)ᵀ,
+
+with W a parameter, reshaped to a matrix, and D_r, D_c numbers or diagonal matrices that may
+themselves depend on parameters (a constant factor: NTK parametrisation; a factor for each column:
+random weight factorisation). All other uses of a parameter are reported with their primitive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.extend as jex
+import numpy as np
+
+
+class Scale(NamedTuple):
+    """A factor on a matrix: a number (`axis` None), or one for every index along `axis` of W."""
+
+    primitive: str
+    atom: Any
+    axis: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A parameter up to layout: reshaped to `shape`, then scaled, then perhaps transposed."""
+
+    name: str
+    shape: tuple[int, ...]
+    transposed: bool = False
+    scales: tuple[Scale, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """Equation `number` multiplies `rows` vectors with a view of a parameter.
+
+    The view stands at `side` of the product; axis `axis` of W is summed over, which is axis
+    `contracted` of the other operand.
+    """
+
+    number: int
+    view: View
+    side: int
+    axis: int
+    contracted: int
+    rows: int
+
+
+class Uses(NamedTuple):
+    """The products, the first other use of a parameter by name, and the equations that only move one.
+
+    `live` holds the equations that the result depends on: derivatives often leave others behind.
+    """
+
+    products: tuple[Product, ...]
+    other: Mapping[str, str]
+    moves: Mapping[int, str]
+    live: frozenset[int]
+
+
+def find_uses(jaxpr: Any, names: Sequence[str]) -> Uses:
+    """How the first `len(names)` inputs of a jaxpr are used, by name."""
+    live = _live(jaxpr)
+    producers = {jaxpr.eqns[n].outvars[0]: jaxpr.eqns[n] for n in live}
+    views: dict[Any, View] = {
+        variable: View(name, variable.aval.shape)
+        for variable, name in zip(jaxpr.invars, names, strict=False)
+    }
+    products: list[Product] = []
+    other: dict[str, str] = {}
+    moves: dict[int, str] = {}
+    for number in sorted(live):
+        equation = jaxpr.eqns[number]
+        sides = [i for i, atom in enumerate(equation.invars) if is_variable(atom) and atom in views]
+        if not sides:
+            continue
+        view = views[equation.invars[sides[0]]]
+        moved = _moved(equation, sides, view, producers) if len(sides) == 1 else None
+        product = _product(number, equation, sides[0], view) if len(sides) == 1 else None
+        if moved is not None:
+            views[equation.outvars[0]] = moved
+            moves[number] = view.name
+        elif product is not None:
+            products.append(product)
+        else:
+            for side in sides:
+                name = views[equation.invars[side]].name
+                other.setdefault(name, f"used in {equation.primitive.name}")
+    for atom in jaxpr.outvars:
+        if is_variable(atom) and atom in views:
+            other.setdefault(views[atom].name, "is the residual itself")
+    shapes: dict[str, set] = {}
+    for product in products:
+        shapes.setdefault(product.view.name, set()).add(product.view.shape)
+    for name, found in shapes.items():
+        if len(found) > 1:
+            other.setdefault(name, "used in several shapes")
+    return Uses(tuple(products), other, moves, live)
+
+
+def is_variable(atom: Any) -> bool:
+    """Whether an operand is computed, not written into the program."""
+    return not isinstance(atom, jex.core.Literal)
+
+
+def _live(jaxpr: Any) -> frozenset[int]:
+    needed = {atom for atom in jaxpr.outvars if is_variable(atom)}
+    live = set()
+    for number in reversed(range(len(jaxpr.eqns))):
+        equation = jaxpr.eqns[number]
+        if equation.effects or any(variable in needed for variable in equation.outvars):
+            live.add(number)
+            needed |= {atom for atom in equation.invars if is_variable(atom)}
+    return frozenset(live)
+
+
+def _moved(
+    equation: Any, sides: list[int], view: View, producers: Mapping[Any, Any]
+) -> View | None:
+    """The view that comes out of a transpose, a reshape or a scaling; None for anything else."""
+    name = equation.primitive.name
+    shape = tuple(equation.outvars[0].aval.shape)
+    if name == "copy":
+        return view
+    if name == "transpose" and tuple(equation.params["permutation"]) == (1, 0):
+        return dataclasses.replace(view, transposed=not view.transposed)
+    if name in ("reshape", "squeeze", "expand_dims"):
+        plain = not view.transposed and all(scale.axis is None for scale in view.scales)
+        return dataclasses.replace(view, shape=shape) if plain else None
+    if name == "mul" or (name == "div" and sides == [0]):
+        scale = _scale(name, equation.invars[1 - sides[0]], view, producers)
+        return scale and dataclasses.replace(view, scales=(*view.scales, scale))
+    return None
+
+
+def _scale(primitive: str, atom: Any, view: View, producers: Mapping[Any, Any]) -> Scale | None:
+    """The other factor of a product with a matrix, when it is one number or constant along an axis."""
+    if np.prod(atom.aval.shape) == 1:
+        return Scale(primitive, atom, None)
+    producer = producers.get(atom) if is_variable(atom) else None
+    if producer is None or producer.primitive.name != "broadcast_in_dim":
+        return None
+    source = producer.invars[0]
+    if np.prod(source.aval.shape) == 1:
+        return Scale(primitive, source, None)
+    kept = [
+        axis
+        for axis, size in zip(
+            producer.params["broadcast_dimensions"], source.aval.shape, strict=True
+        )
+        if size > 1
+    ]
+    if len(kept) != 1 or len(view.shape) != 2:
+        return None
+    return Scale(primitive, source, 1 - kept[0] if view.transposed else kept[0])
+
+
+def _product(number: int, equation: Any, side: int, view: View) -> Product | None:
+    if equation.primitive.name != "dot_general" or len(view.shape) != 2:
+        return None
+    contracting, batch = equation.params["dimension_numbers"]
+    if batch[0] or len(contracting[side]) != 1:
+        return None
+    stored = contracting[side][0]
+    axis = 1 - stored if view.transposed else stored
+    out = equation.outvars[0].aval.shape
+    rows = int(np.prod(out)) // view.shape[1 - axis]
+    return Product(number, view, side, axis, contracting[1 - side][0], rows)
