@@ -6,6 +6,7 @@ every thousand iterations, printing and testing, is left out. DeepXDE evaluates 
 points of all conditions together, 3N, and drops what does not belong to it: that is its own cost.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -89,7 +90,7 @@ def step(inputs: worker.Inputs) -> worker.Work:
         "losses_at_start": dict(zip(names, losses.tolist(), strict=True)),
         "points_of_the_equation": len(data.train_x),
     }
-    return worker.Work(call, facts=lambda _: facts, count=arguments.steps)
+    return worker.Work(call, facts=lambda _: facts, steps=arguments.steps)
 
 
 worker.run("deepxde", arguments, step)

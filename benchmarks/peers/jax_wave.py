@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from worker import WAVE_SPEED_SQUARED, Inputs
 
+E_X, E_T = np.eye(2)
 Condition = Callable[[Any, Any], Any]  # (layers, point) ↦ residual, a scalar
 
 
@@ -23,10 +26,14 @@ def compiled(function: Callable, *values: Any) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(program(*values))
 
 
-def conditions(inputs: Inputs, mode: str) -> dict[str, Condition]:
-    """Each condition's residual at one point, its derivatives nested in the mode asked for."""
+def conditions(inputs: Inputs, arguments: argparse.Namespace) -> dict[str, Condition]:
+    """Each condition's residual at one point, its derivatives nested in the mode asked for.
+
+    `--derivatives separate` writes u_xx and u_tt one after the other, `together` maps one second
+    derivative over both directions, which share the network's values.
+    """
     shift, scale = jnp.asarray(inputs.shift), jnp.asarray(inputs.scale)
-    along = {"forward": forward, "reverse": reverse}[mode]
+    along = {"forward": forward, "reverse": reverse}[arguments.mode]
 
     def u(layers, point):
         return network(layers, (point - shift) * scale)
@@ -36,12 +43,14 @@ def conditions(inputs: Inputs, mode: str) -> dict[str, Condition]:
         return u(layers, point) - jnp.sin(jnp.pi * x) - 0.5 * jnp.sin(4 * jnp.pi * x)
 
     def velocity(layers, point):
-        return along(lambda p: u(layers, p), 1)(point)
+        return along(lambda p: u(layers, p), E_T)(point)
 
     def residual(layers, point):
-        u_here = lambda p: u(layers, p)
-        u_xx = along(along(u_here, 0), 0)(point)
-        u_tt = along(along(u_here, 1), 1)(point)
+        second = lambda v: along(along(lambda p: u(layers, p), v), v)(point)
+        if arguments.derivatives == "together":
+            u_xx, u_tt = jax.vmap(second)(jnp.eye(2, dtype=point.dtype))
+        else:
+            u_xx, u_tt = second(E_X), second(E_T)
         return u_tt - WAVE_SPEED_SQUARED * u_xx
 
     return {"values": values, "velocity": velocity, "residual": residual}
@@ -54,16 +63,15 @@ def network(layers, hidden):
     return (hidden @ weight + bias)[0]
 
 
-def forward(f, axis: int):
-    """∂f along a coordinate, by forward mode."""
+def forward(f, direction):
+    """∂f along a direction, by forward mode."""
 
     def derivative(point):
-        direction = jnp.zeros_like(point).at[axis].set(1)
-        return jax.jvp(f, (point,), (direction,))[1]
+        return jax.jvp(f, (point,), (jnp.asarray(direction, point.dtype),))[1]
 
     return derivative
 
 
-def reverse(f, axis: int):
-    """∂f along a coordinate, by reverse mode."""
-    return lambda point: jax.grad(f)(point)[axis]
+def reverse(f, direction):
+    """∂f along a direction, by reverse mode."""
+    return lambda point: jnp.dot(jax.grad(f)(point), jnp.asarray(direction, point.dtype))

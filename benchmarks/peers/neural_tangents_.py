@@ -1,11 +1,13 @@
 """neural-tangents: the empirical NTK of the residual as a function of parameters and points.
 
 Structured derivatives read two names in `jax.interpreters.ad` that JAX removed, and so fail with
-the version that is pinned here. The names are put back here: they serve
-profiles and checks, no arithmetic, and this library's fastest way should not lose by them. The
-record says so in `restored`.
+the version that is pinned here. The names are put back: they serve profiles and checks, no
+arithmetic, and this library's fastest way should not lose by them. The record says so in
+`restored`. For the same reason they take the second derivatives together, unless told otherwise:
+every use of a parameter costs them a pair with every other use.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import worker
@@ -15,7 +17,11 @@ arguments = worker.start(
     __doc__ or "",
     ("kernel", "traces"),
     implementation={"choices": IMPLEMENTATIONS, "default": "structured"},
+    derivatives={"choices": ("separate", "together"), "default": None},
 )
+if arguments.derivatives is None:  # what each does faster
+    structured = arguments.implementation == "structured"
+    arguments.derivatives = "together" if structured else "separate"
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
@@ -24,7 +30,7 @@ from jax._src import source_info_util  # noqa: E402
 from jax.interpreters import ad  # noqa: E402
 from jax_wave import Condition, as_jax, compiled, conditions  # noqa: E402
 
-ad.source_info_util, ad.config = source_info_util, jax.config
+vars(ad).update(source_info_util=source_info_util, config=jax.config)
 FACTS = {"restored": ["jax.interpreters.ad.source_info_util", "jax.interpreters.ad.config"]}
 
 jax.config.update("jax_enable_x64", arguments.dtype == "float64")
@@ -42,7 +48,7 @@ def ntk(condition: Condition, **axes):
 
 def kernel(inputs: worker.Inputs) -> worker.Work:
     layers, points = as_jax(inputs)
-    compute = ntk(conditions(inputs, arguments.mode)["residual"], trace_axes=(-1,))
+    compute = ntk(conditions(inputs, arguments)["residual"], trace_axes=(-1,))
     call = compiled(
         lambda layers, points: compute(points, None, layers), layers, points["residual"]
     )
@@ -52,7 +58,7 @@ def kernel(inputs: worker.Inputs) -> worker.Work:
 def traces(inputs: worker.Inputs) -> worker.Work:
     """Only the diagonal of each K, which `diagonal_axes` promises to compute alone."""
     layers, points = as_jax(inputs)
-    terms = conditions(inputs, arguments.mode)
+    terms = conditions(inputs, arguments)
     diagonals = {name: ntk(terms[name], trace_axes=(-1,), diagonal_axes=(0,)) for name in terms}
 
     def compute(layers, points):

@@ -4,6 +4,7 @@ functional_call, vmap of grad for the per-point gradients of the residual, then 
 the same residual under vmap, differentiated backward, and Adam; nothing is compiled.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import worker
@@ -145,11 +146,11 @@ def step(inputs: worker.Inputs) -> worker.Work:
     def call():
         for _ in range(arguments.steps):
             optimizer.zero_grad()
-            sum(losses().values()).backward()
+            torch.stack(list(losses().values())).sum().backward()
             optimizer.step()
 
     at_start = {name: value.item() for name, value in losses().items()}
-    return worker.Work(call, facts=lambda _: {"losses_at_start": at_start}, count=arguments.steps)
+    return worker.Work(call, facts=lambda _: {"losses_at_start": at_start}, steps=arguments.steps)
 
 
 PREPARE = {"kernel": kernel, "traces": traces, "full": full, "step": step}

@@ -45,13 +45,13 @@ class Work(NamedTuple):
     """What a worker has prepared: a call that blocks, and how its outcome is read.
 
     `results` names arrays as the reference does; `facts` are further fields of the record. A call
-    that does `count` steps is timed as a whole and divided by it.
+    that does several `steps` is timed as a whole and divided by it.
     """
 
     call: Callable[[], Any]
     results: Callable[[Any], dict[str, Any]] = lambda _: {}
     facts: Callable[[Any], dict[str, Any]] = lambda _: {}
-    count: int = 1
+    steps: int = 1
 
 
 def start(description: str, tasks: Sequence[str], **options: dict[str, Any]) -> argparse.Namespace:
@@ -126,6 +126,7 @@ def run(peer: str, arguments: argparse.Namespace, prepare: Callable[[Inputs], Wo
         "task": arguments.task,
         "mode": arguments.mode,
         "implementation": getattr(arguments, "implementation", None),
+        "derivatives": getattr(arguments, "derivatives", None),
         "dtype": arguments.dtype,
         "width": int(inputs.layers[0][0].shape[1]),
         "points": {name: len(points) for name, points in inputs.points.items()},
@@ -149,7 +150,7 @@ def measure(work: Work, repeats: int, reference: dict[str, np.ndarray]) -> dict[
     for _ in range(repeats):
         began = time.perf_counter()
         outcome = work.call()
-        times.append(1e3 * (time.perf_counter() - began) / work.count)
+        times.append(1e3 * (time.perf_counter() - began) / work.steps)
     peak = peak_memory() - before
     results = work.results(outcome)
     errors = {
@@ -158,7 +159,7 @@ def measure(work: Work, repeats: int, reference: dict[str, np.ndarray]) -> dict[
         if name in reference
     }
     return {
-        "steps_per_call": work.count,
+        "steps_per_call": work.steps,
         "first_call_s": first,
         "times_ms": times,
         "median_ms": statistics.median(times),
