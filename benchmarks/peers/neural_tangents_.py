@@ -30,7 +30,7 @@ from jax._src import source_info_util  # noqa: E402
 from jax.interpreters import ad  # noqa: E402
 from jax_wave import Condition, as_jax, compiled, conditions  # noqa: E402
 
-vars(ad).update(source_info_util=source_info_util, config=jax.config)
+ad.__dict__.update(source_info_util=source_info_util, config=jax.config)
 FACTS = {"restored": ["jax.interpreters.ad.source_info_util", "jax.interpreters.ad.config"]}
 
 jax.config.update("jax_enable_x64", arguments.dtype == "float64")
