@@ -134,7 +134,9 @@ def _join(uses: tuple[Factors, ...]) -> Factors:
     def side(factors: list[Array]) -> Array:
         # W and Wᵀ in one residual: what is the same for all components on one side is not on the other.
         m = max(a.shape[2] for a in factors)
-        return jnp.concatenate([jnp.broadcast_to(a, (*a.shape[:2], m, a.shape[3])) for a in factors])
+        return jnp.concatenate(
+            [jnp.broadcast_to(a, (*a.shape[:2], m, a.shape[3])) for a in factors]
+        )
 
     return Factors(side([f.left for f in uses]), side([f.right for f in uses]))
 
