@@ -79,18 +79,21 @@ def find_uses(jaxpr: Any, names: Sequence[str]) -> Uses:
         sides = [i for i, atom in enumerate(equation.invars) if is_variable(atom) and atom in views]
         if not sides:
             continue
-        view = views[equation.invars[sides[0]]]
-        moved = _moved(equation, sides, view, producers) if len(sides) == 1 else None
-        product = _product(number, equation, sides[0], view) if len(sides) == 1 else None
+        # A parameter that scales a larger one is a factor as any other: it is in use otherwise.
+        largest = max(sides, key=lambda side: equation.invars[side].aval.size)
+        view = views[equation.invars[largest]]
+        moved = _moved(equation, largest, view, producers)
+        product = _product(number, equation, largest, view) if len(sides) == 1 else None
         if moved is not None:
             views[equation.outvars[0]] = moved
             moves[number] = view.name
+            sides.remove(largest)
         elif product is not None:
             products.append(product)
-        else:
-            for side in sides:
-                name = views[equation.invars[side]].name
-                other.setdefault(name, f"used in {equation.primitive.name}")
+            sides.remove(largest)
+        for side in sides:
+            name = views[equation.invars[side]].name
+            other.setdefault(name, f"used in {equation.primitive.name}")
     for atom in jaxpr.outvars:
         if is_variable(atom) and atom in views:
             other.setdefault(views[atom].name, "is the residual itself")
@@ -119,9 +122,7 @@ def _live(jaxpr: Any) -> frozenset[int]:
     return frozenset(live)
 
 
-def _moved(
-    equation: Any, sides: list[int], view: View, producers: Mapping[Any, Any]
-) -> View | None:
+def _moved(equation: Any, side: int, view: View, producers: Mapping[Any, Any]) -> View | None:
     """The view that comes out of a transpose, a reshape or a scaling; None for anything else."""
     name = equation.primitive.name
     shape = tuple(equation.outvars[0].aval.shape)
@@ -132,29 +133,23 @@ def _moved(
     if name in ("reshape", "squeeze", "expand_dims"):
         plain = not view.transposed and all(scale.axis is None for scale in view.scales)
         return dataclasses.replace(view, shape=shape) if plain else None
-    if name == "mul" or (name == "div" and sides == [0]):
-        scale = _scale(name, equation.invars[1 - sides[0]], view, producers)
+    # A scaling that also repeats the matrix, as operands of size 1 allow, is not one.
+    same = shape == tuple(equation.invars[side].aval.shape)
+    if same and (name == "mul" or (name == "div" and side == 0)):
+        scale = _scale(name, equation.invars[1 - side], view, producers)
         return scale and dataclasses.replace(view, scales=(*view.scales, scale))
     return None
 
 
 def _scale(primitive: str, atom: Any, view: View, producers: Mapping[Any, Any]) -> Scale | None:
     """The other factor of a product with a matrix, when it is one number or constant along an axis."""
-    if np.prod(atom.aval.shape) == 1:
-        return Scale(primitive, atom, None)
+    source, axes = atom, range(len(atom.aval.shape))
     producer = producers.get(atom) if is_variable(atom) else None
-    if producer is None or producer.primitive.name != "broadcast_in_dim":
-        return None
-    source = producer.invars[0]
-    if np.prod(source.aval.shape) == 1:
+    if producer is not None and producer.primitive.name == "broadcast_in_dim":
+        source, axes = producer.invars[0], producer.params["broadcast_dimensions"]
+    if source.aval.size == 1:
         return Scale(primitive, source, None)
-    kept = [
-        axis
-        for axis, size in zip(
-            producer.params["broadcast_dimensions"], source.aval.shape, strict=True
-        )
-        if size > 1
-    ]
+    kept = [axis for axis, size in zip(axes, source.aval.shape, strict=True) if size > 1]
     if len(kept) != 1 or len(view.shape) != 2:
         return None
     return Scale(primitive, source, 1 - kept[0] if view.transposed else kept[0])
