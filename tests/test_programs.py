@@ -269,10 +269,13 @@ USES = {
     "trained_number": (lambda p, h: (p["g"] * p["W"]) @ h, W | {"g": ()}, "W"),
     "one_number_each": (lambda p, h: (p["g"] * p["W"]) @ h, W | {"g": (1, 1)}, "W"),
     "spread_number": (
-        lambda p, h: p["W"] @ (p["g"] * jnp.ones(16)).reshape(4, 4) @ h,
+        lambda p, h: (p["g"] * jnp.ones(16)).reshape(4, 4) @ (p["W"] @ h),
         W | {"g": ()},
         "W",
     ),
+    "repeated_row": (lambda p, h: (p["r"] * jnp.ones((4, 4))) @ h, {"r": (1, 4)}, ""),
+    "scale_of_one_axis": (lambda p, h: (p["V"] * jnp.exp(p["r"])) @ h, V | {"r": (1, 4)}, "V"),
+    "rows_by_itself": (lambda p, h: (p["r"] * p["r"]) @ h, {"r": (1, 4)}, ""),
     "negative": (lambda p, h: -p["W"] @ h, W, ""),
     "reshaped": (lambda p, h: p["f"].reshape(4, 4) @ h, {"f": (16,)}, "f"),
     "reshaped_scaled": (
@@ -347,12 +350,6 @@ def unknown_coefficient(w, x):
     return u.d("y")(x) - c(x) * u.d("x", "x")(x)
 
 
-def by_component(p, x):
-    h = lift(x)
-    first, second = p["f"].reshape(2, 8), p["f"].reshape(4, 4)
-    return jnp.stack([jnp.sum(jnp.tanh(first @ jnp.tile(h, 2))), jnp.sum(jnp.tanh(second @ h))])
-
-
 PAIRS = {
     "complex": (
         lambda p, x: p["L"] @ jnp.tanh(p["W"] @ lift(x)),
@@ -372,7 +369,6 @@ PAIRS = {
         unknown_coefficient,
         "W",
     ),
-    "other_shape_elsewhere": (by_component, {"f": (16,)}, lambda w, x: w(x)[1], ""),
 }
 
 
