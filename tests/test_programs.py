@@ -380,3 +380,98 @@ def test_two_components(pair, x64):
     problem, batch = setting({"pde": residual, "value": value}, ("u", "v"))
     assert_planned(problem, model, batch, expected)
     assert_same(problem, model, batch)
+
+
+# Random programs
+
+ONE_STEP = {
+    "W": lambda p, w, h: w @ h,
+    "W_transposed": lambda p, w, h: h @ w,
+    "scaled": lambda p, w, h: (0.7 * w) @ h / 1.3,
+    "rows": lambda p, w, h: (column(p) * w) @ h,
+    "columns": lambda p, w, h: (w * row(p)) @ h,
+    "scaled_transpose": lambda p, w, h: (w.T / column(p)) @ h,
+    "trained_scale": lambda p, w, h: (p["g"] * w) @ h,
+    "reshaped": lambda p, w, h: h @ (p["f"].reshape(4, 4) * row(p, "b")),
+    "table": lambda p, w, h: jnp.sum(jnp.tanh(w @ table(h)), axis=1),
+    "table_left": lambda p, w, h: jnp.einsum("ia,ij->j", table(h), w),
+    "bias": lambda p, w, h: h + p["b"],
+    "tanh": lambda p, w, h: jnp.tanh(h),
+    "sin": lambda p, w, h: jnp.sin(h),
+    "skip": lambda p, w, h: h + jnp.tanh(w @ h),
+    "elementwise": lambda p, w, h: h * jnp.mean(w**2),
+    "scan": lambda p, w, h: jax.lax.scan(lambda h, _: (w @ h, None), h, None, length=2)[0],
+}
+WRAPS = {"bare": lambda f: f, "jit": jax.jit, "remat": jax.checkpoint}
+SHAPES = {"V": (4, 4), "W": (4, 4), "f": (16,), "b": (4,), "s": (4,), "g": ()}
+
+
+def along_x(f):
+    return lambda x: jax.jvp(f, (x,), (x_axis(x),))[1]
+
+
+def reversed_x(f):
+    return lambda x: jax.jacrev(f)(x)[..., 0]
+
+
+DERIVATIVES = {"package": None, "jvp": along_x, "reverse": reversed_x}
+steps = st.tuples(st.sampled_from(sorted(ONE_STEP)), st.sampled_from("VW"), st.sampled_from(sorted(WRAPS)))
+programs = st.tuples(
+    st.lists(steps, min_size=1, max_size=5),
+    st.integers(1, 2),
+    st.integers(0, 2),
+    st.sampled_from(sorted(DERIVATIVES)),
+)
+
+
+def random_case(program):
+    """r = ∂ⁿu/∂xⁿ + 0.3 u in one mode, and u itself elsewhere, of the network that was drawn."""
+    operations, components, order, mode = program
+
+    def network(p, x):
+        h = lift(x)
+        for kind, matrix, wrap in operations:
+            step = lambda p, h, f=ONE_STEP[kind], m=matrix: f(p, p[m], h)
+            h = WRAPS[wrap](step)(p, h)
+        return (p["L"] @ jnp.sin(h)).reshape((2,) if components == 2 else ())
+
+    def residual(u, x):
+        derivative = u
+        for _ in range(order):
+            derivative = u.d(*"x" * order) if mode == "package" else DERIVATIVES[mode](derivative)
+        return derivative(x) + 0.3 * u(x)
+
+    names = {matrix for _, matrix, _ in operations} | {"f", "b", "s", "g"}
+    shapes = {name: SHAPES[name] for name in sorted(names)} | {"L": (components, 4)}
+    model = Model(parameters(shapes), network)
+    problem, batch = setting(
+        {"pde": residual, "value": lambda u, x: u(x)}, ("u", "v")[:components]
+    )
+    return problem, model, batch
+
+
+def check(program):
+    with jax.enable_x64(True):
+        problem, model, batch = random_case(program)
+        plan = plan_of(problem, model, batch, "pde")
+        assert set(plan.factored) | set(plan.plain) | set(plan.unused) == {
+            f".p['{key}']" for key in model.p
+        }
+        assert all(plan.plain.values())
+        assert_same(problem, model, batch)
+
+
+@hypothesis.settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@hypothesis.given(programs)
+def test_random_programs(program):
+    check(program)
+
+
+def test_a_lost_scale_is_found():
+    """Control: scales along an axis left out of the products."""
+    program = [("columns", "W", "bare"), ("tanh", "W", "bare")], 1, 1, "jvp"
+    check(program)
+    original = products._scaled
+    lost = lambda rows, scales, axis: rows if axis == 1 else original(rows, scales, axis)
+    with mock.patch.object(products, "_scaled", lost), pytest.raises(AssertionError):
+        check(program)
