@@ -17,9 +17,13 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
-def parse(description: str) -> argparse.Namespace:
-    """`--smoke` for seconds instead of minutes, `--out FILE` for the record."""
-    parser = argparse.ArgumentParser(description=description)
+def parse(description: str, **flags: str) -> argparse.Namespace:
+    """`--smoke` for seconds instead of minutes, `--out FILE` for the record, and flags of its own."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for flag, text in flags.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
     parser.add_argument("--smoke", action="store_true", help="a short form that only shows it runs")
     parser.add_argument("--out", type=Path, default=None, help="where to write the JSON record")
     return parser.parse_args()

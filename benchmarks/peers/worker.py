@@ -63,6 +63,7 @@ def start(description: str, tasks: Sequence[str], **options: dict[str, Any]) -> 
     parser.add_argument("--repeats", type=int, default=5, help="timed calls after an uncounted one")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--steps", type=int, default=10, help="optimiser steps in one timed call")
+    parser.add_argument("--save", help="an .npz for the results, to be the reference of others")
     parser.add_argument("--memory-limit", type=float, help="MiB; 90%% of what is free")
     for name, settings in options.items():
         parser.add_argument(f"--{name}", **settings)
@@ -133,26 +134,31 @@ def run(peer: str, arguments: argparse.Namespace, prepare: Callable[[Inputs], Wo
         "repeats": arguments.repeats,
     }
     try:
-        record |= measure(prepare(inputs), arguments.repeats, inputs.reference)
+        record |= measure(prepare(inputs), arguments, inputs.reference)
     except Exception as failure:  # whatever a peer raises is its result
         first_line = (str(failure).strip().splitlines() or [""])[0]
         record["failed"] = f"{type(failure).__name__}: {first_line}"
     print(json.dumps(record), file=_record, flush=True)
 
 
-def measure(work: Work, repeats: int, reference: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One uncounted call, `repeats` timed ones, and the memory that all of them took at most."""
+def measure(
+    work: Work, arguments: argparse.Namespace, reference: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """One uncounted call, some timed ones, and the memory that all of them took at most."""
     before = restart_peak()
     began = time.perf_counter()
     outcome = work.call()
     first = time.perf_counter() - began
     times = []
-    for _ in range(repeats):
+    for _ in range(arguments.repeats):
         began = time.perf_counter()
         outcome = work.call()
         times.append(1e3 * (time.perf_counter() - began) / work.steps)
     peak = peak_memory() - before
     results = work.results(outcome)
+    if arguments.save:
+        arrays = {name: np.asarray(value) for name, value in results.items()}
+        np.savez(arguments.save, allow_pickle=False, **arrays)
     errors = {
         name: relative_error(value, reference[name])
         for name, value in results.items()
@@ -207,6 +213,7 @@ def _from_status(field: str) -> int:
 def installed(peer: str) -> dict[str, str]:
     """The versions that the record states: the peer's and of what it computes with."""
     packages = {
+        "pinntk": ("pinntk", "jax", "jaxlib", "optax"),
         "plain_jax": ("jax", "jaxlib", "optax"),
         "neural_tangents": ("neural-tangents", "jax", "jaxlib"),
         "torch_func": ("torch",),

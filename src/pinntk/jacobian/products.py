@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ import numpy as np
 from jaxtyping import Array
 
 from pinntk.jacobian.model import parameters_by_name, trainable
-from pinntk.jacobian.uses import Product, Scale, Uses, find_uses
+from pinntk.jacobian.multiples import Multiple, evaluate, scaled
+from pinntk.jacobian.uses import Product, Scale, find_uses
 from pinntk.problem import Batch, Model, Problem, Sample
 from pinntk.tracing import INLINED, RECOMPUTED, bind, merge_equal
 
@@ -35,6 +37,7 @@ from pinntk.tracing import INLINED, RECOMPUTED, bind, merge_equal
 PLAIN_EFFORT = 4
 
 Scales = Sequence[tuple[Scale, Array]]
+Pair = tuple[Multiple, Multiple]
 
 
 class Use(enum.Enum):
@@ -101,10 +104,7 @@ def make_plans(
     for name in problem.names:
         if name in batch:
             row = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), batch[name])
-            leaves = parameters_by_name(model)
-            closed = _trace(problem, name, model, row)
-            uses = find_uses(closed.jaxpr, tuple(leaves))
-            plans[name] = _plan(uses, tuple(leaves), closed.jaxpr.outvars[0].aval.shape[0], use)
+            plans[name] = _plan(problem, name, model, row, use)
     plain = frozenset(parameter for plan in plans.values() for parameter in plan.plain)
     return {name: _without(plan, plain) for name, plan in plans.items()}, plain
 
@@ -115,22 +115,29 @@ def _without(plan: Plan, plain: frozenset[str]) -> Plan:
     return dataclasses.replace(plan, factored=kept, plain={**plan.plain, **moved})
 
 
-def _plan(uses: Uses, names: tuple[str, ...], components: int, use: Use) -> Plan:
+def _plan(problem: Problem, name: str, model: Model, row: Sample, use: Use) -> Plan:
+    names = tuple(parameters_by_name(model))
+    closed = _trace(problem, name, model, row)
+    uses = find_uses(closed.jaxpr, names)
     plain = dict(uses.other)
-    matrices = {}
-    for product in uses.products:
-        name = product.view.name
-        before = matrices[name].count if name in matrices else 0
-        matrices[name] = Matrix(product.view.shape, before + product.rows)  # pyright: ignore
-    for name, matrix in matrices.items():
+    shapes: dict[str, Any] = {product.view.name: product.view.shape for product in uses.products}
+    # First with all of them, to see how many outer products are left when equal ones are merged.
+    plan = Plan(
+        factored={n: Matrix(shapes[n], 0) for n in names if n in shapes and n not in plain},
+        plain={n: plain[n] for n in names if n in plain},
+        unused=tuple(n for n in names if n not in shapes and n not in plain),
+        components=closed.jaxpr.outvars[0].aval.shape[0],
+    )
+    found = jax.eval_shape(gradients_at(problem, name, model, plan), row).factored
+    matrices = {n: Matrix(shapes[n], sum(len(f.left) for f in found[n])) for n in plan.factored}
+    for n, matrix in matrices.items():
         if not _pays(matrix, use):
             rows, columns = matrix.shape
-            plain.setdefault(name, f"{matrix.count} products of a {rows}×{columns} matrix")
-    return Plan(
-        factored={n: matrices[n] for n in names if n in matrices and n not in plain},
-        plain={name: plain[name] for name in names if name in plain},
-        unused=tuple(name for name in names if name not in matrices and name not in plain),
-        components=components,
+            plain[n] = f"{matrix.count} products of a {rows}×{columns} matrix"
+    return dataclasses.replace(
+        plan,
+        factored={n: matrix for n, matrix in matrices.items() if n not in plain},
+        plain={n: plain[n] for n in names if n in plain},
     )
 
 
@@ -167,33 +174,79 @@ def gradients_at(
     problem: Problem, name: str, model: Model, plan: Plan
 ) -> Callable[[Sample], Gradients]:
     """The residual and its gradients at one point, by one vector-Jacobian product per component."""
-    leaves = parameters_by_name(model)
+    names, values = (tuple(items) for items in zip(*parameters_by_name(model).items(), strict=True))
 
     def at(row: Sample) -> Gradients:
         closed = _trace(problem, name, model, row)
-        uses = find_uses(closed.jaxpr, tuple(leaves))
+        uses = find_uses(closed.jaxpr, names)
         products = [product for product in uses.products if product.view.name in plan.factored]
         # What only prepares a factored matrix for its products is not evaluated.
         skipped = {number for number, owner in uses.moves.items() if owner in plan.factored}
         numbers = sorted(uses.live - skipped)
-        zeros = {p.number: _zero(closed.jaxpr, p) for p in products}
-        others = {n: leaves[n] for n in plan.plain}
 
-        def residual(zeros: dict[int, Array], others: dict[str, Array]) -> tuple[Array, dict]:
-            given = {**leaves, **others}
-            arguments = [*given.values(), *jax.tree.leaves(row)]
-            return _evaluate(closed, arguments, numbers, products, given, zeros)
+        def everything(values: tuple[Array, ...], row: Sample) -> tuple:
+            leaves = dict(zip(names, values, strict=True))
+            others = {n: leaves[n] for n in plan.plain}
 
-        value, pull, inputs = jax.vjp(residual, zeros, others, has_aux=True)
-        if len(value) == 1:
-            pulled = jax.tree.map(lambda a: a[None], pull(jnp.ones_like(value)))
-        else:
-            pulled = jax.vmap(pull)(jnp.eye(len(value), dtype=value.dtype))
-        cotangents, slopes = pulled
-        plain = {n: slope.reshape(len(value), -1) for n, slope in slopes.items()}
-        return Gradients(value, _factors(products, inputs, cotangents), plain)
+            def residual(zeros: dict[int, Array], others: dict[str, Array]) -> tuple[Array, dict]:
+                given = {**leaves, **others}
+                arguments = [*given.values(), *jax.tree.leaves(row)]
+                return _evaluate(closed, arguments, numbers, products, given, zeros)
+
+            zeros = {p.number: _zero(closed.jaxpr, p) for p in products}
+            value, pull, inputs = jax.vjp(residual, zeros, others, has_aux=True)
+            if len(value) == 1:
+                pulled = jax.tree.map(lambda a: a[None], pull(jnp.ones_like(value)))
+            else:
+                pulled = jax.vmap(pull)(jnp.eye(len(value), dtype=value.dtype))
+            cotangents, slopes = pulled
+            plain = {n: slope.reshape(len(value), -1) for n, slope in slopes.items()}
+            return value, plain, [_factors(p, inputs, cotangents) for p in products]
+
+        program, shapes = jax.make_jaxpr(everything, return_shape=True)(values, row)
+        outputs = evaluate(program, jax.tree.leaves((values, row)))
+        structure = jax.tree.structure(shapes)
+        value, plain, _ = jax.tree.unflatten(structure, [scaled(x) for x in outputs])
+        # The factors come last, two outputs each.
+        sides = outputs[len(outputs) - 2 * len(products) :]
+        pairs: dict[str, list[Pair]] = {}
+        for number, product in enumerate(products):
+            pair = (sides[2 * number], sides[2 * number + 1])
+            pairs.setdefault(product.view.name, []).append(pair)
+        return Gradients(value, {n: _merged(found) for n, found in pairs.items()}, plain)
 
     return at
+
+
+def _factors(
+    product: Product, inputs: Mapping[int, Array], cotangents: Mapping[int, Array]
+) -> Factors:
+    a = inputs[product.number][:, None]
+    delta = jnp.swapaxes(cotangents[product.number], 0, 1)
+    return Factors(a, delta) if product.axis == 0 else Factors(delta, a)
+
+
+def _merged(pairs: list[Pair]) -> tuple[Factors, ...]:
+    """Fewer pairs: c a ⊗ δ + d b ⊗ δ = (c a + d b) ⊗ δ, and the same from the other side."""
+    for side in (1, 0):
+        groups: dict[Any, list[Pair]] = {}
+        for pair in pairs:
+            key = (id(pair[side].base), jnp.shape(pair[1 - side].base))
+            groups.setdefault(key, []).append(pair)
+        pairs = [_one_pair(group, side) for group in groups.values()]
+    return tuple(Factors(scaled(left), scaled(right)) for left, right in pairs)
+
+
+def _one_pair(group: list[Pair], side: int) -> Pair:
+    if len(group) == 1:
+        return group[0]
+    terms = [
+        scaled(Multiple(pair[side].coefficient * pair[1 - side].coefficient, pair[1 - side].base))
+        for pair in group
+    ]
+    total = Multiple(1.0, functools.reduce(jnp.add, terms))
+    common = Multiple(1.0, group[0][side].base)
+    return (total, common) if side == 1 else (common, total)
 
 
 def _zero(jaxpr: Any, product: Product) -> Array:
@@ -265,19 +318,6 @@ def _scaled(rows: Array, scales: Scales, axis: int | None) -> Array:
             flat = jnp.reshape(value, () if axis is None else (1, rows.shape[-1]))
             rows = rows * flat if scale.primitive == "mul" else rows / flat
     return rows
-
-
-def _factors(
-    products: list[Product], inputs: Mapping[int, Array], cotangents: Mapping[int, Array]
-) -> dict[str, tuple[Factors, ...]]:
-    found: dict[str, tuple[Factors, ...]] = {}
-    for product in products:
-        a = inputs[product.number][:, None]
-        delta = jnp.swapaxes(cotangents[product.number], 0, 1)
-        factors = Factors(a, delta) if product.axis == 0 else Factors(delta, a)
-        name = product.view.name
-        found[name] = (*found.get(name, ()), factors)
-    return found
 
 
 def multiplications(problem: Problem, name: str, model: Model, row: Sample) -> int:
