@@ -106,11 +106,20 @@ def make_plans(
             row = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), batch[name])
             plans[name] = _plan(problem, name, model, row, use)
     plain = frozenset(parameter for plan in plans.values() for parameter in plan.plain)
+    plain |= _in_several_shapes(plans)
     return {name: _without(plan, plain) for name, plan in plans.items()}, plain
 
 
+def _in_several_shapes(plans: Mapping[str, Plan]) -> frozenset[str]:
+    shapes: dict[str, set] = {}
+    for plan in plans.values():
+        for parameter, matrix in plan.factored.items():
+            shapes.setdefault(parameter, set()).add(matrix.shape)
+    return frozenset(parameter for parameter, found in shapes.items() if len(found) > 1)
+
+
 def _without(plan: Plan, plain: frozenset[str]) -> Plan:
-    moved = {n: "plain in another condition" for n in plan.factored if n in plain}
+    moved = {n: "plain or of another shape in another condition" for n in plan.factored if n in plain}
     kept = {n: matrix for n, matrix in plan.factored.items() if n not in plain}
     return dataclasses.replace(plan, factored=kept, plain={**plan.plain, **moved})
 
