@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 
@@ -31,6 +32,7 @@ from pinntk.training import (
     train,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
+from programs import always_factored
 
 KEY = jax.random.key(5)
 STEPS, LOG, REDRAW = 23, 5, 3
@@ -242,6 +244,36 @@ def test_adam_with_a_schedule_equals_optax_stepped_by_hand():
     assert_same_training(ran, by_hand(every=5), rtol=1e-5)  # Optax's schedules are float32
     for row in ran.result.history:
         assert row.learning_rate == pytest.approx(0.01 * 0.5 ** (row.step / 10), rel=1e-12)
+
+
+@pytest.mark.parametrize("factor", [True, False])
+def test_weights_and_gradient_from_one_backward_pass(factor):
+    """Every step: Jᵀv of the Jacobian whose traces give the weights, with and without factors."""
+    with always_factored() if factor else contextlib.nullcontext():
+        ran = trained(weighting=NTKWeights(every=1))
+    assert_same_training(ran, by_hand(update=descent_by_hand, every=1))
+
+
+class Heun(FirstOrder):
+    """θ − η (g(θ) + g(θ − η g(θ))) / 2: it wants the gradient at other parameters as well."""
+
+    def step(self, parameters, state, objective):
+        (_, losses), first = objective(parameters)
+        ahead = jax.tree.map(lambda p, g: p - 0.02 * g, parameters, first)
+        second = objective(ahead)[1]
+        move = lambda p, g, h: p - 0.01 * (g + h)
+        return jax.tree.map(move, parameters, first, second), state, losses
+
+
+def test_an_optimiser_may_look_elsewhere_under_the_same_weights():
+    sgd = optax.sgd(0.02)
+    ran = trained(optimizer=Heun(sgd), weighting=NTKWeights(every=1))
+    leaves = jax.tree.leaves(ran.result.model)
+    with pytest.raises(AssertionError):
+        assert_same_training(ran, by_hand(update=descent_by_hand, every=1))
+    again = trained(optimizer=Heun(sgd), weighting=NTKWeights(every=1, subsample=1000))
+    for mine, other in zip(leaves, jax.tree.leaves(again.result.model), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-10)
 
 
 def test_a_constant_learning_rate_is_reported(descent):
