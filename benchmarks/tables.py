@@ -12,20 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kernel_tables import kernel_rows, section, table
+
 ROOT = Path(__file__).resolve().parent.parent
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "numbers.md"
+RECORDS = ("poisson_weights", "wave_weights", "wave_step", "kernel_cost")
 MARKERS = re.compile(r"(<!-- numbers -->\n).*?(<!-- /numbers -->)", re.DOTALL)
 
 
 def load(name: str) -> dict[str, Any]:
     """The record of one benchmark."""
     return json.loads((ROOT / "results" / f"{name}.json").read_text())
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def provenance(record: dict[str, Any]) -> str:
@@ -97,7 +94,7 @@ def wave_weights(record: dict[str, Any]) -> str:
 
 def page() -> str:
     """docs/numbers.md."""
-    first, second, third = (load(n) for n in ("poisson_weights", "wave_weights", "wave_step"))
+    first, second, third, fourth = (load(name) for name in RECORDS)
     return f"""# Measured
 
 This page is written by `python benchmarks/tables.py` from the records under `results/`, which hold
@@ -133,12 +130,16 @@ that program at the rate measured for such products on this machine.
 {provenance(third)}
 On one core of an AMD EPYC processor with AVX-512 the authors' TensorFlow code took 41 ms per step
 at width 500, in a separate measurement that is not repeated here.
-"""
+
+## What kernels cost
+
+{section(fourth)}
+{provenance(fourth)}"""
 
 
 def readme() -> str:
     """The README with its table of numbers."""
-    first, second, third = (load(n) for n in ("poisson_weights", "wave_weights", "wave_step"))
+    first, second, third, fourth = (load(name) for name in RECORDS)
     ways = first["ways"]
     widest = third["rows"][-1]
     worst = min(second["ratios"])
@@ -156,6 +157,7 @@ def readme() -> str:
             f"wave equation, width {widest['width']}: time of a step over plain JAX's",
             f"{widest['ratio']:.2f}",
         ],
+        *kernel_rows(fourth),
     ]
     body = table(["what", "measured"], rows)
     text = (

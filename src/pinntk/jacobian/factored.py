@@ -5,6 +5,8 @@ With the gradient of a residual with respect to W being Σ_k a_k ⊗ δ_k at eve
     K_ij       = Σ_kl (a_ik · a_jl) (δ_ik · δ_jl)      tile by tile, half of it by symmetry,
     diagonal_i = Σ_kl (a_ik · a_il) (δ_ik · δ_il)      about as much work as a gradient of the loss,
     Jᵀ v       = Σ_i v_i Σ_k a_ik ⊗ δ_ik               the loss gradient itself is one of these.
+
+Beside K its computation holds the factors twice and four matrices of TILE_ROWS².
 """
 
 from __future__ import annotations

@@ -119,7 +119,9 @@ def _in_several_shapes(plans: Mapping[str, Plan]) -> frozenset[str]:
 
 
 def _without(plan: Plan, plain: frozenset[str]) -> Plan:
-    moved = {n: "plain or of another shape in another condition" for n in plan.factored if n in plain}
+    moved = {
+        n: "plain or of another shape in another condition" for n in plan.factored if n in plain
+    }
     kept = {n: matrix for n, matrix in plan.factored.items() if n not in plain}
     return dataclasses.replace(plan, factored=kept, plain={**plan.plain, **moved})
 
