@@ -41,7 +41,7 @@ ALLOCATORS: dict[str, dict[str, str]] = {"default": {}, "retained": RETAINED}
 CONDITIONS = ("values", "velocity", "residual")
 TIMEOUT_S = 900
 #: The grid leaves out a form whose counted operations take longer than this at 50 GFLOP/s.
-LONGEST_S = 60
+LONGEST_S = 90
 
 
 #: The task of a worker in the short form, which makes no environments.

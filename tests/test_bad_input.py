@@ -309,7 +309,7 @@ def test_a_kernel_that_would_not_fit_says_how_many_gigabytes_and_offers_a_subsam
     monkeypatch.setattr(memory, "available_memory", lambda: 1e5)
     assert_refused(
         ["diagnose", "poisson1d", *SMALL],
-        "kernel: got 258 residuals of 13 parameters, which take 0.00215 GB",
+        "kernel: got 258 residuals of 13 parameters, which take 0.00216 GB",
         "expected at most 6e-05 GB",
         "Use a subsample of the points (boundary: 1, residual: 6)",
     )

@@ -82,26 +82,26 @@ def gradients_one_by_one(problem, model, batch):
 def test_all_forms_agree_on_the_library(name, network, x64, all_products_factored):
     problem, model, batch = few_points(name, network)
 
-    def results(model, batch):
-        found = {form: build(problem, model, batch, Use.GRAM) for form, build in FORMS.items()}
-        return {form: (gram(j).matrix, diagonal(j)) for form, j in found.items()}
+    def forms(model, batch):
+        return {form: build(problem, model, batch, Use.GRAM) for form, build in FORMS.items()}
 
     def everything(batch):
         low = cast(model, jnp.float32), cast(batch, jnp.float32)
         return (
             gradients_one_by_one(problem, model, batch),
-            results(model, batch),
-            results(*low),
+            {form: (gram(j).matrix, diagonal(j)) for form, j in forms(model, batch).items()},
+            {form: gram(j).matrix for form, j in forms(*low).items()},
         )
 
     expected, double, single = compiled_quickly(everything, batch)(batch)
     plan = choose(problem, model, batch).plans[problem.names[-1]]
     assert any(name.endswith("weight") for name in plan.factored)
     for form in FORMS:
-        for (matrix, squares), kind in ((double[form], np.float64), (single[form], np.float32)):
-            assert matrix.dtype == kind
-            assert_close(matrix, np.asarray(expected, kind), 20_000)
-            assert_close(jnp.concatenate([squares[n] for n in problem.names]), np.diag(matrix))
+        matrix, squares = double[form]
+        for found, kind in ((matrix, np.float64), (single[form], np.float32)):
+            assert found.dtype == kind
+            assert_close(found, np.asarray(expected, kind), 20_000)
+        assert_close(jnp.concatenate([squares[n] for n in problem.names]), np.diag(matrix))
 
 
 def other_points(batch):
@@ -236,7 +236,8 @@ def test_the_choice_follows_use_and_memory():
     batch = sample(problem)
     assert choose(problem, model, batch).form == "factored"
     assert choose(problem, model, batch, memory_limit=10.0).form == "implicit"
-    assert choose(problem, MLP(2, width=8, depth=2, key=jax.random.key(0)), batch).form == "dense"
+    narrow = MLP(2, width=8, depth=2, key=jax.random.key(0))
+    assert choose(problem, narrow, batch).form == "dense"  # no matrix has smaller factors
     assert choose(problem, model, batch, Use.DIAGONAL).form == "implicit"
     found = jacobian(problem, model, batch)
     assert type(found) is type(factored(problem, model, batch))

@@ -80,6 +80,7 @@ def choose(
     | wanted | form |
     |---|---|
     | K, the usual case | factored: products of factors where they are smaller than the gradients |
+    | K of a narrow network | dense: no matrix has factors that are smaller than its gradient |
     | K, where J does not fit | implicit: a jvp and a vjp for every residual |
     | the diagonal alone | implicit: the gradients of some points at a time, none kept |
 
@@ -89,6 +90,9 @@ def choose(
     plans, _ = make_plans(problem, model, batch, use)
     costs = _costs(problem, model, batch, use, plans)
     wanted = ("dense", "factored") if use is Use.GRAM else tuple(costs)
+    if not any(plan.factored for plan in plans.values()):
+        # The factored form would be the dense one with more steps.
+        wanted = tuple(form for form in wanted if form != "factored")
     fitting = [form for form in wanted if costs[form].held <= limit]
     form = min(fitting, key=lambda f: costs[f].effort) if fitting else "implicit"
     return Choice(form, use, costs, plans)
