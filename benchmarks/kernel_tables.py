@@ -274,6 +274,7 @@ process held before.
 ### The forms, and which is chosen
 
 K_rr over widths and numbers of points; bold is what `choose` takes, at most {worst:.2f} times the
-best. A dash: not tried, because its counted operations would take more than 90 s at 50 GFLOP/s, or too much memory.
+best. A dash: not tried, because its counted operations would take more than 90 s at 50 GFLOP/s, or
+too much memory.
 
 {grid_table(record)}"""
