@@ -32,16 +32,18 @@ FLOORS = (
     ("diagnosis", "problems"),
     ("runs",),
     ("report",),
+    ("paper",),
     ("cli",),
 )
 ROOMS = [room for floor in FLOORS for room in floor]
 #: What the top level may show to users: all but the rooms that draw and the command line.
 PUBLIC = "public"
-NOT_PUBLIC = {"report", "cli"}
+NOT_PUBLIC = {"report", "paper", "cli"}
 
 #: Imports inside functions, and why they are there.
 LATE_IMPORTS = {
-    ("cli.app", "pinntk.report"): "Matplotlib is loaded by the one command that draws",
+    ("cli.app", "pinntk.report"): "Matplotlib is loaded by the commands that draw",
+    ("cli.app", "pinntk.paper"): "it draws",
     ("training.progress", "rich.console"): "Rich is loaded only where a bar is shown",
     ("training.progress", "rich.progress"): "Rich is loaded only where a bar is shown",
 }

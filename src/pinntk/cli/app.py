@@ -1,7 +1,8 @@
-"""The command `pinntk`: list, diagnose, train, resume, report. Thin: it parses, calls and prints."""
+"""The command `pinntk`. Thin: it parses, calls and prints."""
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import sys
@@ -203,12 +204,39 @@ def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
 ) -> None:
     """Draw losses, weights, error, spectra and solution of a run into DIR/report."""
-    from pinntk.report import write_report  # Matplotlib is loaded for this command alone
+    from pinntk.report import write_report  # Matplotlib is loaded by the commands that draw
 
     with tables.errors.status("drawing"):
         files = write_report(directory)
     for file in files:
         tables.console.print(str(file), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="fig1 to fig8, figures, theory (or one of its parts), all."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results and figures are kept.")],
+    size: Annotated[
+        str, typer.Option(help="paper: the paper's size; smoke: seconds, and nothing to conclude.")
+    ] = "paper",
+) -> None:
+    """Make figures of the paper with their numbers, and say claim by claim whether it holds."""
+    from pinntk.paper import names_of  # Matplotlib is loaded by the commands that draw
+    from pinntk.paper import reproduce as make
+
+    watch = functools.partial(progress_bar, console=tables.errors)
+    for made in make(
+        names_of(names), size, out, lambda steps, label: watch(steps, label=label), sys.argv
+    ):
+        tables.console.print(tables.claims_table(made.experiment.name, made.claims, size))
+        came = "was there already" if made.reused else f"took {tables.duration(made.seconds)}"
+        line = f"{made.experiment.name} {came}: {made.files[0]}"
+        tables.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_setup(setup: Setup) -> None:

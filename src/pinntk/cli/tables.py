@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,9 @@ from rich.text import Text
 from pinntk.diagnosis import Diagnosis, percent
 from pinntk.problems.registry import PROBLEMS
 from pinntk.training import Result
+
+if TYPE_CHECKING:  # it loads Matplotlib
+    from pinntk.paper import Claim
 
 console = Console()
 errors = Console(stderr=True)
@@ -73,6 +77,25 @@ def result_line(result: Result) -> str:
     if result.relative_l2 is not None:
         text += f" Relative L2 error {result.relative_l2:.3e}."
     return text
+
+
+def claims_table(name: str, claims: Sequence[Claim], size: str) -> Table:
+    """A row per claim of an experiment; only those of size `paper` are judged."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(name, ratio=1)
+    for column in ("measured", "claimed", "holds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for claim in claims:
+        judged = ("yes" if claim.holds else "NO") if size == "paper" else "–"
+        table.add_row(claim.name, f"{claim.measured:.3g}", claim.required, judged)
+    return table
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 12 min, 2.3 h."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def print_error(message: str) -> None:

@@ -37,13 +37,13 @@ Curves = Mapping[str, Sequence[float] | np.ndarray]
 
 
 def new_figure(
-    columns: int = 1, height: float = 3.0, width: float = WIDTH
+    columns: int = 1, height: float = 3.0, width: float = WIDTH, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its axes in the house style, outside pyplot's global state."""
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = np.atleast_1d(figure.subplots(1, columns)).tolist()
+        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel().tolist()
     return figure, axes
 
 

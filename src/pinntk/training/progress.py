@@ -30,8 +30,8 @@ class ProgressBar:
 
 
 @contextlib.contextmanager
-def progress_bar(steps: int, console: Any = None) -> Iterator[ProgressBar]:
-    """A bar that is there while the block runs.
+def progress_bar(steps: int, console: Any = None, label: str = "") -> Iterator[ProgressBar]:
+    """A bar that is there while the block runs, with `label` before it.
 
     >>> with progress_bar(1000) as bar:  # doctest: +SKIP
     ...     train(problem, model, ..., observers=[bar])
@@ -46,6 +46,7 @@ def progress_bar(steps: int, console: Any = None) -> Iterator[ProgressBar]:
     )
 
     columns = (
+        TextColumn(label),
         MofNCompleteColumn(),
         BarColumn(bar_width=20),
         TimeRemainingColumn(),
@@ -53,7 +54,9 @@ def progress_bar(steps: int, console: Any = None) -> Iterator[ProgressBar]:
     )
     console = console or Console(stderr=True)
     shown = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as display:
+    with Progress(
+        *columns[not label :], console=console, transient=True, disable=not shown
+    ) as display:
         yield ProgressBar(display, steps)
 
 
