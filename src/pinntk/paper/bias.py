@@ -169,7 +169,7 @@ def claims(arrays: Arrays) -> Sequence[Claim]:
             "the highest frequency is learned last",
             "low frequencies are learned first (steps to a tenth of the error, mode "
             f"{arrays['modes'][-1]} over mode {arrays['modes'][0]})",
-            float(order[-1] / order[0]),
+            float(order[-1] / order[0]) if np.isfinite(order[0]) else math.nan,
             low=10.0,
             spread="medians by mode: "
             + ", ".join(f"{m}: {t:g}" for m, t in zip(arrays["modes"], order, strict=True)),

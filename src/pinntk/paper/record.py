@@ -52,12 +52,11 @@ class Claim:
         return f"{self.low:.3g} to {self.high:.3g}"
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, bounds that are infinite as None."""
-        record = dataclasses.asdict(self)
-        record["low"], record["high"] = (
-            None if math.isinf(bound) else bound for bound in (self.low, self.high)
-        )
-        return {**record, "holds": self.holds}
+        """JSON-ready, numbers that are not finite as None."""
+        record = {**dataclasses.asdict(self), "required": self.required, "holds": self.holds}
+        for name in ("measured", "low", "high"):
+            record[name] = record[name] if math.isfinite(record[name]) else None
+        return record
 
 
 @dataclasses.dataclass(frozen=True)
