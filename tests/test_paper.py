@@ -86,7 +86,6 @@ def test_trainings_at_once_equal_trainings_one_by_one(weighting, x64):
     weights = given if weighting == "fixed" else None
     seen = list(train_many(problem, recipe, models, batch, weights, (0, 10, 30)))
     assert [trials.step for trials in seen] == [0, 10, 30]
-    assert seen[0].losses is None
     optimizer = pk.gradient_descent(recipe.learning_rate)
     for i, (model, rule) in enumerate(zip(models, rules, strict=True)):
         for trials in seen[1:]:
@@ -102,6 +101,8 @@ def test_trainings_at_once_equal_trainings_one_by_one(weighting, x64):
             together = model_of(trials, models[0], i)
             found, expected = (ravel_pytree(trainable(m)[0])[0] for m in (together, alone.model))
             assert_close(found, expected)
+            for name, loss in alone.losses.items():
+                assert trials.losses[name][i] == pytest.approx(loss, rel=1e-9)
             assert trials.errors[i] == pytest.approx(alone.relative_l2, rel=1e-9)
             for name in problem.names:
                 assert trials.weights[name][i] == pytest.approx(alone.weights[name], rel=1e-9)

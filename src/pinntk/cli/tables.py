@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pinntk.diagnosis import Diagnosis, percent
+from pinntk.diagnosis import FAR, Diagnosis, percent
 from pinntk.problems.registry import PROBLEMS
 from pinntk.training import Result
 
@@ -33,18 +33,19 @@ def diagnosis_table(found: Diagnosis) -> Table:
     """A row per condition."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("condition")
-    for column in ("points", "tr K", "rate", "λ_max", "rank", "unlearned", "loss left", "weight"):
+    columns = ("tr K", "rate", "λ_max", "rank", "unlearned", "loss left", "÷10 after", "weight")
+    for column in columns:
         table.add_column(column, justify="right")
     for report in found.conditions:
         table.add_row(
             report.name,
-            str(report.points),
             f"{report.trace:.2g}",
             f"{report.rate:.2g}",
             f"{report.largest_eigenvalue:.2g}",
             f"{report.rank}/{report.residuals}",
             percent(report.out_of_reach),
             percent(report.loss_left),
+            _about(report.steps_to_tenth, FAR * found.steps),
             f"{report.ntk_weight:.3g}",
         )
     return table
@@ -57,8 +58,20 @@ def diagnosis_legend(found: Diagnosis) -> str:
         f"unlearned: energy of the initial residual in modes not learned in {found.steps:,} steps of "
         f"gradient descent at {found.learning_rate:.2g} (100% is all of the condition's own; slow modes "
         "shared with others can hold more). loss left: the loss predicted then, as a share of today's. "
-        "weight: what Algorithm 1 would set."
+        "÷10 after: steps until it is predicted to be a tenth. weight: what Algorithm 1 would set."
     )
+
+
+def _about(steps: int | None, far: int) -> str:
+    """A number of steps to two digits: 730, 56k, >4M."""
+    value = float(f"{far if steps is None else steps:.2g}")
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= unit:
+            value, name = (value / 1000, name) if unit == 1e4 else (value / unit, name)
+            break
+    else:
+        name = ""
+    return f"{'>' if steps is None else ''}{value:g}{name}"
 
 
 def result_table(result: Result) -> Table:

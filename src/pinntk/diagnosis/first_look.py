@@ -9,10 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from pinntk.diagnosis.laziness import laziness
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import model_dtype, parameter_count
 from pinntk.kernel import (
+    Dynamics,
     TangentKernel,
+    dynamics,
     largest_stable_step,
     remaining,
     spectrum,
@@ -30,6 +33,8 @@ OF_STABLE = 0.9
 #: Rates within this factor of each other are called balanced: the slowest condition then needs less
 #: than one decimal order more steps than the fastest, which a decent step budget has to spare.
 BALANCED = 10.0
+#: Steps to a tenth of the loss are looked for up to so many times the planned ones.
+FAR = 100
 #: A loss predicted to keep more than this share is called stuck: not one decimal order in the budget.
 STUCK = 0.1
 
@@ -42,7 +47,9 @@ class ConditionReport:
     whole weighted kernel that are not learned within the planned steps, as a share of its ‖r_k‖²; it
     can exceed one, because a mode spans all conditions and its parts may cancel in the sum. `loss_left`
     is the loss that the frozen kernel predicts after those steps, as a share of today's. The names
-    that end in `_ntk` are the same under Algorithm 1's weights.
+    that end in `_ntk` are the same under Algorithm 1's weights. `steps_to_tenth` is how many steps of
+    the same gradient descent the loss is predicted to need for a fall by 10×; None where that is more
+    than `FAR` times the planned ones.
     """
 
     name: str
@@ -59,6 +66,7 @@ class ConditionReport:
     out_of_reach_ntk: float
     loss_left: float
     loss_left_ntk: float
+    steps_to_tenth: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +74,9 @@ class Diagnosis:
     """The record of a first look. `print` of it is the verdict; `as_dict` holds everything.
 
     `stable_step` is the largest step of gradient descent on Σ λ_k mean r_k² with the given weights;
-    `learning_rate` the step that `out_of_reach` was computed with, `steps` the number of them.
+    `learning_rate` the step that `out_of_reach` was computed with, `steps` the number of them. Where
+    gradient descent is planned, `kernel_change` is how far the weighted kernel would move on the way of
+    the forecast, as a share of itself, and `valid_steps` how many steps it stays nearly the same.
     """
 
     problem: str
@@ -83,6 +93,8 @@ class Diagnosis:
     learning_rate: float
     planned_learning_rate: float | None
     steps: int
+    kernel_change: float | None
+    valid_steps: int | None
     verdict: tuple[str, ...]
     spectra: Mapping[str, np.ndarray]
 
@@ -132,6 +144,10 @@ def diagnose(
     algorithm_1 = {k: float(v) for k, v in ntk_weights(kernel.traces(), kernel.rows).items()}
     given = _forecast(kernel, residuals, lambdas, learning_rate, steps)
     balanced = _forecast(kernel, residuals, algorithm_1, learning_rate, steps)
+    tenth = given.dynamics.steps_to(0.1, given.learning_rate, FAR * steps)
+    lazy = None
+    if learning_rate is not None:
+        lazy = laziness(problem, model, batch, given.dynamics, given.learning_rate, steps)
     rates = kernel.rates()
     effective = {name: lambdas[name] * rates[name] for name in names}
 
@@ -151,6 +167,7 @@ def diagnose(
             out_of_reach_ntk=balanced.out_of_reach[name],
             loss_left=given.loss_left[name],
             loss_left_ntk=balanced.loss_left[name],
+            steps_to_tenth=tenth[name],
         )
         for name in names
     )
@@ -171,6 +188,8 @@ def diagnose(
         learning_rate=given.learning_rate,
         planned_learning_rate=learning_rate,
         steps=steps,
+        kernel_change=None if lazy is None else lazy.change,
+        valid_steps=None if lazy is None else lazy.valid_steps,
         verdict=(),
         spectra={"K": raw.eigenvalues, **{n: s.eigenvalues for n, s in blocks.items()}},
     )
@@ -192,6 +211,7 @@ def _check_finite(residuals: Mapping[str, np.ndarray]) -> None:
 class _Forecast:
     """What gradient descent does under a frozen kernel and given weights."""
 
+    dynamics: Dynamics
     stable_step: float
     learning_rate: float
     out_of_reach: dict[str, float]
@@ -205,27 +225,26 @@ def _forecast(
     learning_rate: float | None,
     steps: int,
 ) -> _Forecast:
-    modes = spectrum(kernel.weighted(weights))
+    moving = dynamics(kernel, residuals, weights)
+    modes = moving.modes
     stable = largest_stable_step(modes.largest)
     step = OF_STABLE * stable
     if learning_rate is not None and learning_rate < stable:
         step = learning_rate
-    scaled = np.concatenate([residuals[n] for n in kernel.names]) * kernel.root_weights(weights)
     left = remaining(modes.eigenvalues, step, steps)
-    coefficients = modes.eigenvectors.T @ scaled
-    unlearned = modes.eigenvectors @ np.where(left > LEARNED, coefficients, 0.0)
-    predicted = modes.eigenvectors @ (left * coefficients)
+    start = moving.losses(np.ones_like(left))
 
-    def shares(vector: np.ndarray) -> dict[str, float]:
-        energy = {n: (vector[kernel.slice_of(n)], scaled[kernel.slice_of(n)]) for n in kernel.names}
-        return {n: float(v @ v / (r @ r)) if r.any() else 0.0 for n, (v, r) in energy.items()}
+    def shares(left: np.ndarray) -> dict[str, float]:
+        return {n: v / start[n] if start[n] else 0.0 for n, v in moving.losses(left).items()}
 
-    return _Forecast(stable, step, shares(unlearned), shares(predicted))
+    unlearned = np.where(np.abs(left) > LEARNED, 1.0, 0.0)
+    return _Forecast(moving, stable, step, shares(unlearned), shares(left))
 
 
 def _verdict(found: Diagnosis) -> list[str]:
     lines = [_imbalance(found)]
     lines += _stuck(found)
+    lines += _void(found)
     lines.append(_step_size(found))
     if found.imbalance > BALANCED:
         weights = ", ".join(f"{c.name} {c.ntk_weight:.3g}" for c in found.conditions)
@@ -268,6 +287,17 @@ def _stuck(found: Diagnosis) -> list[str]:
                 line += f", with the weights of Algorithm 1 at {percent(report.loss_left_ntk)}"
             lines.append(line + ".")
     return lines
+
+
+def _void(found: Diagnosis) -> list[str]:
+    if found.kernel_change is None or found.valid_steps == found.steps:
+        return []
+    change = percent(found.kernel_change) if np.isfinite(found.kernel_change) else "without bound"
+    return [
+        f"The forecast is good for about {found.valid_steps:,} steps: it holds the kernel constant, and "
+        f"on the way that it predicts, the kernel would change by {change}. Numbers beyond are an order "
+        "of magnitude at best."
+    ]
 
 
 def _step_size(found: Diagnosis) -> str:

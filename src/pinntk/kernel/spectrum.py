@@ -57,18 +57,6 @@ def spectrum(matrix: Float[np.ndarray, "n n"]) -> Spectrum:
     return Spectrum(eigenvalues[::-1].copy(), eigenvectors[:, ::-1].copy())
 
 
-def remaining(
-    eigenvalues: Float[np.ndarray, " n"], learning_rate: float, steps: int
-) -> Float[np.ndarray, " n"]:
-    """|1 − 2ημ|^steps: what is left of each mode after gradient descent on Σ λ_k mean r_k².
-
-    `eigenvalues` are those of the weighted kernel (`TangentKernel.weighted`), held constant.
-    """
-    factors = np.abs(1.0 - 2.0 * learning_rate * np.maximum(eigenvalues, 0.0))
-    with np.errstate(over="ignore", under="ignore"):
-        return factors**steps
-
-
 def largest_stable_step(largest_eigenvalue: float) -> float:
     """The step size 1/μ_max above which gradient descent on Σ λ_k mean r_k² diverges.
 

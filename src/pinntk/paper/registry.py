@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pinntk.paper import bias, drift, fig1, poisson, wave
+from pinntk.paper import bias, drift, dynamics, fig1, lemma, limit, poisson, wave
 from pinntk.paper.record import Experiment
 
 _FIGURES = (
@@ -17,7 +17,13 @@ _FIGURES = (
     wave.FIG7,
     wave.FIG8,
 )
-_THEORY = (drift.LAZY, bias.EXPERIMENT)
+_THEORY = (
+    lemma.EXPERIMENT,
+    limit.EXPERIMENT,
+    drift.LAZY,
+    dynamics.EXPERIMENT,
+    bias.EXPERIMENT,
+)
 EXPERIMENTS: Mapping[str, Experiment] = {e.name: e for e in (*_FIGURES, *_THEORY)}
 #: Names that stand for several experiments.
 GROUPS: Mapping[str, Sequence[str]] = {

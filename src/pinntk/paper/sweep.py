@@ -15,18 +15,18 @@ from pinntk.jacobian import model_dtype, trainable
 from pinntk.problem import Batch, Model, Problem
 from pinntk.recipe import Recipe
 from pinntk.training import build_dtype, build_model, build_optimizer, build_weighting, start
-from pinntk.training.compiled import compile_chunk, compile_error
+from pinntk.training.compiled import compile_chunk, compile_error, compile_look
 
 
 class Trials(NamedTuple):
     """All trials at one step: parameters and weights stacked along the first axis, n of them.
 
-    `losses` are unweighted, name → (n,), None before the first step; `errors` are relative L2, (n,).
+    `losses` are unweighted, name → (n,); `errors` are relative L2, (n,).
     """
 
     step: int
     parameters: Any
-    losses: Mapping[str, np.ndarray] | None
+    losses: Mapping[str, np.ndarray]
     weights: Mapping[str, np.ndarray]
     errors: np.ndarray
 
@@ -74,7 +74,8 @@ def train_many(
     error = compile_error(problem, rest, model_dtype(models[0]))
     assert error is not None, "the problems of the paper have solutions"
     errors = jax.jit(jax.vmap(error))
-    losses, step = None, 0
+    look = jax.jit(jax.vmap(compile_look(problem, rest)))
+    step = 0
     for target in at:
         if target > step:
             done = run(state, target - step)
@@ -84,9 +85,11 @@ def train_many(
                     got=f"losses that are not finite at step {int(done.state.step.min())}",
                     expected="a step that is stable",
                 )
-            state, losses = done.state, {n: np.asarray(v) for n, v in done.last[0].items()}
-            step = target
-        found = {name: np.asarray(value) for name, value in state.weights.items()}
+            state, step = done.state, target
+        losses, found = (
+            {name: np.asarray(values[name]) for name in problem.names}
+            for values in (look(state), state.weights)
+        )
         yield Trials(step, state.parameters, losses, found, np.asarray(errors(state.parameters)))
 
 
