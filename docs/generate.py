@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathlib import Path
+
 import typer
+from mkdocs.structure.files import File, Files
 
 from pinntk.cli import app
 from pinntk.problems import PROBLEMS
@@ -20,6 +23,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if comment in markdown:
             markdown = markdown.replace(comment, make())
     return markdown
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Called by MkDocs with all files: adds the figures of the paper from where they are kept."""
+    kept = Path(config["config_file_path"]).parent / "results" / "paper"
+    for figure in sorted(kept.glob("*.png")):
+        name = f"reproduction/{figure.name}"
+        files.append(File.generated(config, name, abs_src_path=str(figure)))
+    return files
 
 
 def commands() -> str:

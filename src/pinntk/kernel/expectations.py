@@ -120,6 +120,8 @@ def _refined(tolerance: float, variance: float) -> Rule:
     reach = math.sqrt(2 * math.log(1 / tolerance)) + 2.0  # the tails beyond hold less
     count, change = 0, math.inf
     for count in (round(33 * 1.25**n) for n in range(16)):
+        if 2 * reach / (count - 1) * math.sqrt(variance) > 1.0:
+            continue  # the nodes would step over the whole bend of tanh
         coarse, fine = (_samples(Rule.of(m, reach), variance) for m in (count, 2 * count))
         change = float(np.max(np.abs(fine - coarse) / np.abs(fine[-1])))
         if change <= tolerance:
@@ -127,7 +129,7 @@ def _refined(tolerance: float, variance: float) -> Rule:
     raise PinntkError(
         "tolerance",
         got=f"{tolerance:g}, not reached with {count} nodes for a variance of {variance:.3g}",
-        expected=f"at least {change:.1g} for such inputs",
+        expected=f"a rule that resolves it (the last one changes by {change:.1g})",
         fix="Scale the inputs to order one, or allow a larger tolerance.",
     )
 

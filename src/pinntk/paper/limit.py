@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 
 from pinntk.kernel import (
@@ -130,7 +131,7 @@ def _quadrature(config: Config) -> float:
 
 
 def one_hidden_layer(
-    x: Float[np.ndarray, " n"], order: int = 120
+    x: Float[np.ndarray, " n"], order: int = 300
 ) -> dict[str, Float[np.ndarray, "n n"]]:
     """K_uu, K_ur and K_rr of Theorem 4.1 for u'' and tanh, as expectations over one neuron.
 
@@ -138,7 +139,7 @@ def one_hidden_layer(
     respect to (w₁, w₀, b₀) of one neuron is (σ, w₁xσ', w₁σ'), and that of u'' is (w₀²σ'',
     w₁(2w₀σ'' + w₀²xσ'''), w₁w₀²σ'''). E over w₁ is 1; that over (w₀, b₀) by Gauss–Hermite in each.
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
+    nodes, weights = scipy.special.roots_hermitenorm(order)
     weights = weights / weights.sum()
     w, b = (values.ravel() for values in np.meshgrid(nodes, nodes, indexing="ij"))
     mass = np.outer(weights, weights).ravel()
