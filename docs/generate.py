@@ -5,9 +5,8 @@ A page holds a marker, `<!-- commands -->` or `<!-- problems -->`, where the tex
 
 from __future__ import annotations
 
-from typing import Any
-
 from pathlib import Path
+from typing import Any
 
 import typer
 from mkdocs.structure.files import File, Files

@@ -173,9 +173,13 @@ NUMBERS = {
     "weight without a name": (["--weights", "=3"], "expected NAME=VALUE"),
     "weight that is a word": (["--weights", "boundary=much"], "expected NAME=VALUE"),
     "weight twice": (["--weights", "boundary=1,boundary=2"], "got 'boundary' twice"),
-    "weights and a rule": (
-        ["--weights", "boundary=2", "--weighting", "ntk"],
-        "together with the weighting 'ntk'",
+    "factor zero": (
+        ["--weights", "boundary=0", "--weighting", "ntk"],
+        "weight of 'boundary': got 0; expected a positive",
+    ),
+    "factor of no condition": (
+        ["--weights", "boundry=2", "--weighting", "ntk"],
+        "weight: got 'boundry'; expected one of boundary, residual. Did you mean 'boundary'?",
     ),
     "no steps": (["--steps", 0], "steps: got 0; expected a whole number, 1 or more"),
     "negative steps": (["--steps", -3], "steps: got -3; expected a whole number"),

@@ -155,8 +155,8 @@ def test_the_weightings_are_what_they_are_called():
     assert build_weighting(recipe) == NTKWeights(every=7, moving_average=0.5, subsample=3)
     fixed = build_weighting(Recipe(weighting="fixed", weights={"boundary": 2.0}))
     assert fixed == Fixed({"boundary": 2.0})
-    with pytest.raises(PinntkError, match="together with the weighting 'ntk'"):
-        build_weighting(Recipe(weighting="ntk", weights={"boundary": 2.0}))
+    factors = build_weighting(Recipe(weighting="ntk", weights={"boundary": 2.0}))
+    assert factors == NTKWeights(factors={"boundary": 2.0})
 
 
 @pytest.mark.parametrize(

@@ -371,8 +371,8 @@ def test_the_same_seed_gives_the_same_arrays_and_another_seed_others(spec):
 
 def test_naming_weights_means_wanting_them(spec):
     assert set_up(spec, None, {"weights": {"start": 3.0}}).recipe.weighting == "fixed"
-    with pytest.raises(PinntkError, match="together with the weighting 'ntk'"):
-        set_up(spec, None, {"weights": {"start": 3.0}, "weighting": "ntk"})
+    both = set_up(spec, None, {"weights": {"start": 3.0}, "weighting": "ntk"}).recipe
+    assert (both.weighting, both.weights) == ("ntk", {"start": 3.0})
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True])

@@ -107,6 +107,19 @@ def test_the_moving_average_keeps_a_share_of_the_old_weights(keep):
     assert_close(new["residual"], np.float32(keep * 2.0 + (1 - keep) * 1.4))
 
 
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_factors_multiply_the_weights_of_their_conditions_and_of_no_others(keep):
+    rule = NTKWeights(moving_average=keep, factors={"boundary": 3.0})
+    assert rule.initial(NAMES) == {"boundary": 3.0, "residual": 1.0}
+    old = {name: jnp.asarray(value) for name, value in rule.initial(NAMES).items()}
+    new = rule.update(old, INFORMATION)
+    # the rates are 4 and 10, and Algorithm 1's own weights 14/4 and 14/10
+    assert_close(new["boundary"], np.float32(keep * 3.0 + (1 - keep) * 3 * 3.5))
+    assert_close(new["residual"], np.float32(keep * 1.0 + (1 - keep) * 1.4))
+    with pytest.raises(PinntkError, match="weight of 'boundary': got -1"):
+        NTKWeights(factors={"boundary": -1.0})
+
+
 def test_ntk_weights_start_at_one_and_say_what_they_need():
     rule = NTKWeights()
     assert rule.initial(NAMES) == {"boundary": 1.0, "residual": 1.0}

@@ -31,7 +31,8 @@ class Recipe:
     both are given. `scaling` maps the inputs: "unit" to [−1, 1], "standard" to mean 0 and deviation 1
     over the domain, "points" the same over the points of the condition `residual`, or "none".
     `fourier_features` counts random Fourier features of scale `fourier_scale`; 0 for none.
-    `every`, `moving_average` and `subsample` are those of `NTKWeights`; `weights` those of `Fixed`.
+    `every`, `moving_average` and `subsample` are those of `NTKWeights`; `weights` those of `Fixed`, or
+    the `factors` of `NTKWeights`.
     """
 
     network: str = "mlp"

@@ -81,12 +81,8 @@ def step_size_warning(setup: Setup) -> str | None:
     if setup.recipe.optimizer != "sgd":
         return None
     weighting = build_weighting(setup.recipe)
-    if (
-        weighting.every is not None
-    ):  # Algorithm 1's weights are at least 1, so this bound is the mildest
-        weights = dict.fromkeys(setup.problem.names, 1.0)
-    else:
-        weights = weighting.initial(setup.problem.names)
+    # Those of Algorithm 1 only grow from here, so that the bound is the mildest.
+    weights = weighting.initial(setup.problem.names)
     bound = largest_stable_step(
         float(largest_eigenvalue(setup.problem, setup.model, setup.batch, weights))
     )

@@ -241,9 +241,10 @@ def reproduce(
 
 def _print_setup(setup: Setup) -> None:
     recipe = setup.recipe
-    weighting = recipe.weighting
-    if recipe.weighting == "fixed" and recipe.weights:
-        weighting = ", ".join(f"{name} {value:g}" for name, value in recipe.weights.items())
+    weights = ", ".join(f"{name} {value:g}" for name, value in recipe.weights.items())
+    weighting = " × ".join(filter(None, (recipe.weighting, weights)))
+    if recipe.weighting == "fixed" and weights:
+        weighting = weights
     shape = f"{recipe.network} {recipe.depth}×{recipe.width} {recipe.activation}"
     line = tables.settings_line(
         {

@@ -60,7 +60,8 @@ WeightOptions = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME=VALUE",
-        help="A fixed weight, such as boundary=100; repeat or separate by commas.",
+        help="A fixed weight, such as boundary=100, or with --weighting ntk a factor on that of "
+        "Algorithm 1; repeat or separate by commas.",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -146,11 +146,4 @@ def build_weighting(recipe: Recipe) -> AbstractWeighting:
     check_name("weighting", recipe.weighting, WEIGHTINGS)
     if recipe.weighting == "fixed":
         return Fixed(recipe.weights)
-    if recipe.weights:
-        raise PinntkError(
-            "weights",
-            got=f"{dict(recipe.weights)} together with the weighting 'ntk'",
-            expected="either fixed weights or weights from the kernel",
-            fix="Drop the weights, or use the weighting 'fixed'.",
-        )
-    return NTKWeights(recipe.every, recipe.moving_average, recipe.subsample)
+    return NTKWeights(recipe.every, recipe.moving_average, recipe.subsample, recipe.weights)

@@ -81,11 +81,14 @@ class NTKWeights(AbstractWeighting):
     - `moving_average`: β in λ ← βλ_old + (1 − β)λ_new; 0, the default, is the paper's algorithm.
     - `subsample`: use only the first so many points of every condition for the traces (None: all).
       The rate stays unbiased where points are drawn independently, and is noisier.
+    - `factors`: multiply the weights of some conditions, by name: one that stands for the sum of
+      three means rather than for one mean has 3.
     """
 
     every: int | None = 100
     moving_average: float = 0.0
     subsample: int | None = None
+    factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
     needs = TraceInformation
 
     def __post_init__(self) -> None:
@@ -99,15 +102,19 @@ class NTKWeights(AbstractWeighting):
             )
         if self.subsample is not None and self.subsample < 1:
             raise PinntkError("subsample", got=self.subsample, expected="1 point or more, or None")
+        _check_weights(self.factors)
 
     def initial(self, names: Sequence[str]) -> dict[str, float]:
-        return dict.fromkeys(names, 1.0)
+        return _initial(self.factors, names)
 
     def update(self, weights: Weights, information: Information) -> Weights:
         assert isinstance(information, TraceInformation)
         fresh = ntk_weights(information.traces, information.rows)
         keep = self.moving_average
-        return {name: keep * weights[name] + (1 - keep) * fresh[name] for name in weights}
+        return {
+            name: keep * weights[name] + (1 - keep) * self.factors.get(name, 1.0) * fresh[name]
+            for name in weights
+        }
 
 
 def ntk_weights(traces: Mapping[str, Float[Array, ""] | float], rows: Mapping[str, int]) -> Weights:
