@@ -36,7 +36,7 @@ class Config:
     seed: int = 0
     snapshots: tuple[int, ...] = (0, 10_000, 40_000, 80_000)
     checkpoint_every: int = 2000
-    small_width: int = 100
+    small_width: int = 200
     small_seeds: tuple[int, ...] = (0, 1, 2)
 
 
@@ -75,10 +75,13 @@ def _trained(config: Config, folder: Path, watch: Watch, weighting: str) -> Arra
     run = _run(config, folder, watch, weighting, config.width, config.seed)
     thin = max(1, len(run.rows) // 200)
     rows = [*run.rows[:-1:thin], run.rows[-1]]
-    small = [
-        _run(config, folder, watch, weighting, config.small_width, seed)
-        for seed in config.small_seeds
-    ]
+    small = {
+        kind: [
+            _run(config, folder, watch, kind, config.small_width, seed).result["relative_l2"]
+            for seed in config.small_seeds
+        ]
+        for kind in ("fixed", "ntk")
+    }
     return {
         "steps": [row.step for row in rows],
         "losses": {n: [row.losses[n] for row in rows] for n in rows[0].losses},
@@ -88,7 +91,7 @@ def _trained(config: Config, folder: Path, watch: Watch, weighting: str) -> Arra
         "width": config.width,
         "training_seconds": run.result["seconds"],
         "environment": run.environment,
-        "small": {"width": config.small_width, "error": [s.result["relative_l2"] for s in small]},
+        "small": {"width": config.small_width, "error": small},
         **_solution(run),
     }
 
@@ -138,6 +141,7 @@ def run_fig7(config: Config, folder: Path, watch: Watch) -> Arrays:
                 for step, k in kernels.items()
             },
             "traces": {str(step): k.traces() for step, k in kernels.items()},
+            "factors": dict(run.setup.recipe.weights),
             "change": {
                 str(step): float(np.linalg.norm(k.matrix - first) / np.linalg.norm(first))
                 for step, k in kernels.items()
@@ -170,36 +174,53 @@ def plot_fig7(arrays: Arrays) -> object:
     return draw(panels, columns=2)
 
 
-def _failed(arrays: Arrays, paper: str, low: float, high: float) -> Sequence[Claim]:
+def claims_fig6(arrays: Arrays) -> Sequence[Claim]:
+    """Plain training fails, for every seed."""
     small = arrays["small"]
+    errors = small["error"]["fixed"]
     return [
         Claim(
-            f"width {arrays['width']}",
-            paper,
+            "plain training fails",
+            f"relative L2 error about 4.5e-01 after plain training (width {arrays['width']})",
             arrays["final"],
-            low=low,
-            high=high,
+            low=0.1,
             spread="one run, as in the paper",
         ),
         Claim(
-            f"width {small['width']}, several seeds",
-            f"{paper} (at width 500)",
-            float(np.median(small["error"])),
-            low=low,
-            high=high if np.isinf(high) else 10 * high,
-            spread=spread(small["error"]),
+            "it fails for every seed",
+            f"not stated: the same at width {small['width']}, the smallest over seeds",
+            min(errors),
+            low=0.1,
+            spread=spread(errors),
         ),
     ]
 
 
-def claims_fig6(arrays: Arrays) -> Sequence[Claim]:
-    """Plain training fails."""
-    return _failed(arrays, "relative L2 error about 4.5e-01 after plain training", 0.1, np.inf)
-
-
 def claims_fig8(arrays: Arrays) -> Sequence[Claim]:
-    """Algorithm 1 works."""
-    return _failed(arrays, "relative L2 error about 1.7e-03 with Algorithm 1", -np.inf, 5e-3)
+    """Algorithm 1 works, and better than plain training for every seed."""
+    small = arrays["small"]
+    errors = small["error"]
+    gains = [plain / ours for plain, ours in zip(errors["fixed"], errors["ntk"], strict=True)]
+    return [
+        Claim(
+            "Algorithm 1 works",
+            f"relative L2 error about 1.7e-03 with Algorithm 1 (width {arrays['width']})",
+            arrays["final"],
+            high=5e-3,
+            spread="one run, as in the paper",
+            remark="Why not 1.7e-03: the authors' published run of the same settings ends at 3.86e-03, "
+            "and the number of the paper is lower than the notebook's; with other random points and "
+            "weights this is within what one run differs from another.",
+        ),
+        Claim(
+            "it gains for every seed",
+            f"not stated: error of plain training over that with Algorithm 1 at width {small['width']}, "
+            "the smallest over seeds",
+            min(gains),
+            low=10.0,
+            spread=f"errors {spread(errors['ntk'])}",
+        ),
+    ]
 
 
 def claims_fig7(arrays: Arrays) -> Sequence[Claim]:
@@ -209,7 +230,8 @@ def claims_fig7(arrays: Arrays) -> Sequence[Claim]:
     traces: Mapping[str, float] = run["traces"][last]
     changes = list(run["change"].values())
     early, late = changes[1], changes[-1]
-    own = {n: values[-1] for n, values in run["weights"].items()}
+    factors = run["factors"]
+    own = {n: values[-1] / factors.get(n, 1.0) for n, values in run["weights"].items()}
     rates = [own[n] * traces[n] for n in BLOCKS]
     return [
         Claim(
@@ -231,7 +253,8 @@ def claims_fig7(arrays: Arrays) -> Sequence[Claim]:
         Claim(
             "the weights balance the rates",
             "λ_k tr K_kk is the same for every condition (largest over smallest at the last step; the "
-            "weights are up to 100 steps old and of other random points)",
+            "weights are up to 100 steps old and of other random points; divided by the 3 that the "
+            "loss of values bears)",
             max(rates) / min(rates),
             high=1.5,
             spread="one run",

@@ -49,8 +49,10 @@ def new_figure(
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the ending of `path` says in which format."""
+    # A PDF bears no date, so that the same numbers give the same file.
+    metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
     with mpl.rc_context(SETTINGS):
-        figure.savefig(path)
+        figure.savefig(path, metadata=metadata)
 
 
 def curves(

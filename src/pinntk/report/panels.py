@@ -90,5 +90,5 @@ def _draw(panel: Panel, ax: Axes) -> None:
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)
     if ax.get_legend_handles_labels()[1]:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 1}
         ax.legend(fontsize=7, **(below if panel.legend_below else {}))
