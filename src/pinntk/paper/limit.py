@@ -203,13 +203,11 @@ def plot(arrays: Arrays) -> object:
             arrays["spread_of_trace"].items(), ("linear", "nonlinear"), strict=True
         )
     ]
-    return draw(
-        [
-            Panel(curves, "distance to the limit", "width", "", xscale="log", legend_below=True),
-            Panel(random, "spread of tr K_rr", "width", "", xscale="log", legend_below=True),
-        ],
-        height=4.2,
-    )
+    panels = [
+        Panel(c, title, "width", "", xscale="log", xticks=widths, legend_below=True)
+        for c, title in ((curves, "distance to the limit"), (random, "spread of tr K_rr"))
+    ]
+    return draw(panels, height=4.2)
 
 
 def claims(arrays: Arrays) -> Sequence[Claim]:

@@ -33,7 +33,8 @@ class Panel:
     """One pair of axes. `levels` are labelled horizontal lines, `verticals` labelled vertical ones.
 
     On a logarithmic scale what is not positive is left out. `floor` shades what lies below it, which
-    is rounding. The legend stands below the axes where `legend_below`.
+    is rounding. `xticks` are all the ticks of x. The legend stands below the axes where
+    `legend_below`.
     """
 
     curves: Sequence[Curve]
@@ -45,6 +46,7 @@ class Panel:
     levels: Mapping[str, float] = dataclasses.field(default_factory=dict)
     verticals: Mapping[str, float] = dataclasses.field(default_factory=dict)
     floor: float | None = None
+    xticks: Sequence[float] = ()
     legend_below: bool = False
 
 
@@ -86,9 +88,13 @@ def _draw(panel: Panel, ax: Axes) -> None:
         ax.set_ylim(panel.floor * 0.01, top)
         above = [np.asarray(c.x)[np.asarray(c.y) > panel.floor * 0.01].max() for c in panel.curves]
         ax.set_xlim(right=1.1 * max(above))
+    if panel.xticks:
+        ax.set_xticks(panel.xticks, [f"{tick:g}" for tick in panel.xticks])
+        ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     ax.set_title(panel.title)
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)
-    if ax.get_legend_handles_labels()[1]:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 1}
+    if labels := ax.get_legend_handles_labels()[1]:
+        columns = 2 if max(map(len, labels)) < 24 else 1
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": columns}
         ax.legend(fontsize=7, **(below if panel.legend_below else {}))
