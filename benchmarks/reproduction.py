@@ -25,6 +25,11 @@ def number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3g}"
 
 
+def escaped(text: str) -> str:
+    """Formulas such as L[u](x) are no links."""
+    return text.replace("[", "\\[").replace("]", "\\]")
+
+
 def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
@@ -39,7 +44,7 @@ def training_time(arrays: dict[str, Any]) -> float:
 def section(name: str) -> str:
     """The statement, our figure, and every claim with its number."""
     experiment, file = EXPERIMENTS[name], RESULTS / f"{name}.json"
-    head = f"## {experiment.title}\n\nThe paper: {experiment.statement}\n\n"
+    head = f"## {experiment.title}\n\nThe paper: {escaped(experiment.statement)}\n\n"
     if not file.exists():
         return head + f"Not measured yet: `pinntk reproduce {name} --out DIR`.\n"
     record = json.loads(file.read_text())
@@ -48,9 +53,13 @@ def section(name: str) -> str:
     for claim in record["claims"]:
         spread = f"<br>{claim['spread']}" if claim["spread"] else ""
         holds = "yes" if claim["holds"] else "**no**"
-        lines.append(
-            f"| {claim['paper']} | {number(claim['measured'])}{spread} | {claim['required']} | {holds} |"
+        cells = (
+            f"**{claim['name']}**: {escaped(claim['paper'])}",
+            f"{number(claim['measured'])}{spread}",
+            claim["required"],
+            holds,
         )
+        lines.append(f"| {' | '.join(cells)} |")
         if claim["remark"] and claim["remark"] not in remarks:
             remarks.append(claim["remark"])
     environment = record["environment"]
@@ -72,7 +81,8 @@ def page() -> str:
 Every figure of Wang, Yu and Perdikaris, *When and why PINNs fail to train: A neural tangent kernel
 perspective*, J. Comput. Phys. 449 (2022) 110768, made anew by `pinntk reproduce NAME --out DIR`, and
 each of its statements as a number with a bound. `--size smoke` makes all of them in some minutes, too
-small to conclude from.
+small to conclude from. Figures 6 to 8 share their training runs; the times given are those of all runs
+that a figure is made of.
 
 The settings are those of the authors' published notebooks where they say more than the paper: the
 standard parametrisation (weights N(0, 1/fan_in), biases N(0, 1)) for the Poisson problem, inputs

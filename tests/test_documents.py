@@ -219,11 +219,14 @@ def slug(heading: str) -> str:
 def broken_links(text: str, folder: Path) -> list[str]:
     """The relative links of a page whose file or heading does not exist."""
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S)):
+    prose = re.sub(r"```.*?```|^ {4}.*?$|`[^`\n]*`", "", text, flags=re.S | re.M)
+    for link in re.findall(r"(?<!\\)\]\(([^)\s]+)\)", prose):
         if re.match(r"[a-z]+:", link):
             continue
         target, _, anchor = link.partition("#")
         file = folder / target
+        if target.startswith("reproduction/"):  # where the documentation's build puts them
+            file = ROOT / "results" / "paper" / target.removeprefix("reproduction/")
         if not file.is_file():
             broken.append(link)
         elif anchor:

@@ -217,7 +217,7 @@ def reproduce(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="fig1 to fig8, figures, theory (or one of its parts), all."
+            metavar="NAMES...", help="fig1 to fig8, figures, theory (or one of its parts), all."
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results and figures are kept.")],
