@@ -236,7 +236,7 @@ FILES = {
     "error while it runs": (["divides.py:x"], "got divides.py, line 4: ZeroDivisionError"),
     "missing module": (["imports.py:x"], "line 1: ModuleNotFoundError", "no_such_module"),
     "exits": (["leaves.py:x"], "got leaves.py, line 2: SystemExit: 0; expected a file that runs"),
-    "not a text": (["bytes.py:x"], "got bytes.py", "SyntaxError"),
+    "not a text": (["bytes.py:x"], "got bytes.py", "expected a file that runs"),
     "no points": (
         ["mine.py:no_points"],
         f"mine.py, line {line_of('[pk.Condition(')}: points of condition 'none': got 0",
