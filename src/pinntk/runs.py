@@ -62,9 +62,20 @@ def set_up(
 
     A float64 recipe switches JAX to 64-bit mode for the whole process.
     """
+    return prepare(load_problem(spec, preset), changes, seed, spec=spec, preset=preset)
+
+
+def prepare(
+    problem: Problem,
+    changes: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    *,
+    spec: str | None = None,
+    preset: str | None = None,
+) -> Setup:
+    """`set_up` for a problem that is there already; `spec` is what it is called, its name if None."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise PinntkError("seed", got=seed, expected="a whole number from 0 to 2³² − 1")
-    problem = load_problem(spec, preset)
     asked = (changes or {}).get("optimizer")
     natural = asked == NATURAL != problem.recipe.optimizer
     recipe = (problem.natural if natural else problem.recipe).replace(**(changes or {}))
@@ -84,7 +95,7 @@ def set_up(
     build_resampling(recipe)
     model = build_model(recipe, problem, batch, model_key)
     problem.check(model, batch)
-    return Setup(spec, preset, seed, recipe, problem, model, batch, key)
+    return Setup(spec or problem.name, preset, seed, recipe, problem, model, batch, key)
 
 
 def _whole(name: str, count: float) -> int:
