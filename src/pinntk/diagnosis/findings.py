@@ -108,16 +108,19 @@ def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
     )
 
 
+#: Options that are off have a name of their own.
+SWITCHED_OFF = {"hard": "--soft"}
+
+
 def command_options(changes: Mapping[str, Any]) -> str:
     """Changes of a recipe as options of `pinntk train`."""
     words = []
     for name, value in changes.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
+            words.append(flag if value else SWITCHED_OFF[name])
         elif isinstance(value, Mapping):
-            singular = {"points": "--points", "weights": "--weight"}[name]
-            words += [f"{singular} {key}={number:g}" for key, number in value.items()]
+            words.append(f"{flag} " + ",".join(f"{k}={number:g}" for k, number in value.items()))
         else:
             words.append(f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}")
     return " ".join(words)
