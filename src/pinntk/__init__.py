@@ -19,7 +19,7 @@ from pinntk.conditions import (
     periodic,
     robin,
 )
-from pinntk.diagnosis import Diagnosis, diagnose
+from pinntk.diagnosis import Diagnosis, FirstLook, diagnose, first_look
 from pinntk.domain import (
     Box,
     Interval,
@@ -85,6 +85,7 @@ __all__ = [
     "Diagnosis",
     "Estimate",
     "Field",
+    "FirstLook",
     "FirstOrder",
     "Fixed",
     "FourierFeatures",
@@ -125,6 +126,7 @@ __all__ = [
     "coefficient_uncertainty",
     "diagnose",
     "dirichlet",
+    "first_look",
     "gradient_descent",
     "initial_value",
     "initial_velocity",

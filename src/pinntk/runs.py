@@ -38,7 +38,11 @@ from pinntk.training import (
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Everything a run starts from. The same description and seed give the same arrays."""
+    """Everything a run starts from. The same description and seed give the same arrays.
+
+    `original` is the problem before conditions were built in or points counted anew, `changes` what was
+    asked for beyond its recipe.
+    """
 
     spec: str
     preset: str | None
@@ -48,6 +52,8 @@ class Setup:
     model: Model
     batch: Batch
     key: PRNGKeyArray
+    original: Problem
+    changes: Mapping[str, Any]
 
     @property
     def parameters(self) -> int:
@@ -76,6 +82,7 @@ def prepare(
     """`set_up` for a problem that is there already; `spec` is what it is called, its name if None."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise PinntkError("seed", got=seed, expected="a whole number from 0 to 2³² − 1")
+    original = problem
     asked = (changes or {}).get("optimizer")
     natural = asked == NATURAL != problem.recipe.optimizer
     recipe = (problem.natural if natural else problem.recipe).replace(**(changes or {}))
@@ -95,7 +102,9 @@ def prepare(
     build_resampling(recipe)
     model = build_model(recipe, problem, batch, model_key)
     problem.check(model, batch)
-    return Setup(spec or problem.name, preset, seed, recipe, problem, model, batch, key)
+    spec = spec or problem.name
+    asked_for = dict(changes or {})
+    return Setup(spec, preset, seed, recipe, problem, model, batch, key, original, asked_for)
 
 
 def _whole(name: str, count: float) -> int:

@@ -16,7 +16,7 @@ import typer
 
 import pinntk.cli.options as o
 from pinntk.cli import tables
-from pinntk.diagnosis import diagnose as examine
+from pinntk.diagnosis import first_look as examine
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.runs import (
     Setup,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pinntk.diagnosis import FAR, Diagnosis, percent
+from pinntk.diagnosis import FAR, FirstLook, percent
 from pinntk.problems.registry import PROBLEMS
 from pinntk.training import Result
 
@@ -30,7 +30,7 @@ def problem_table() -> Table:
     return table
 
 
-def diagnosis_table(found: Diagnosis) -> Table:
+def diagnosis_table(found: FirstLook) -> Table:
     """A row per condition."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("condition")
@@ -52,7 +52,7 @@ def diagnosis_table(found: Diagnosis) -> Table:
     return table
 
 
-def diagnosis_legend(found: Diagnosis) -> str:
+def diagnosis_legend(found: FirstLook) -> str:
     """What the columns mean."""
     return (
         "rate: tr K/N, the average convergence rate. "

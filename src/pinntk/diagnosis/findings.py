@@ -21,10 +21,11 @@ class Illness(enum.StrEnum):
     SCALING = "scaling"
     STEP_SIZE = "step size"
     POINTS = "collocation points"
-    IMBALANCE = "imbalance"
-    CONFLICT = "conflict"
     CAUSALITY = "causality"
+    CONFLICT = "conflict"
+    IMBALANCE = "imbalance"
     SPECTRAL_BIAS = "spectral bias"
+    UNEXPLAINED = "unexplained"
     LAZY = "lazy training"
     HEALTHY = "healthy"
 
@@ -39,11 +40,18 @@ class Severity(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
-    """What to do, in words, as changes of the recipe (where it is one of them) and as a line of code."""
+    """What to do, in words, as changes of the recipe (where it is one of them) and as a line of code.
+
+    `fresh`: the changes are made to the problem's own settings, not to those that were diagnosed.
+    `own_network`: whether a network that the problem brings along is kept; a change of the recipe's
+    network means nothing to it.
+    """
 
     text: str
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code: str = ""
+    fresh: bool = False
+    own_network: bool = True
 
     @property
     def option(self) -> str:

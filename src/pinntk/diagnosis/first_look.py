@@ -10,6 +10,8 @@ import jax
 import numpy as np
 
 from pinntk.diagnosis.laziness import laziness
+from pinntk.diagnosis.reach import LEARNED, OF_STABLE
+from pinntk.diagnosis.words import percent, rounded
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import model_dtype, parameter_count
 from pinntk.kernel import (
@@ -25,11 +27,6 @@ from pinntk.problem import Batch, Model, Problem
 from pinntk.training import check_sensitivity
 from pinntk.weighting import Fixed, ntk_weights
 
-#: A mode counts as learned when this share of its residual, or less, is left.
-LEARNED = 0.1
-#: Where no step size is planned, the forecast takes this share of the largest stable one. At that one
-#: itself the fastest mode changes sign for ever: its factor is 1 − 2ημ = −1.
-OF_STABLE = 0.9
 #: Rates within this factor of each other are called balanced: the slowest condition then needs less
 #: than one decimal order more steps than the fastest, which a decent step budget has to spare.
 BALANCED = 10.0
@@ -70,7 +67,7 @@ class ConditionReport:
 
 
 @dataclasses.dataclass(frozen=True)
-class Diagnosis:
+class FirstLook:
     """The record of a first look. `print` of it is the verdict; `as_dict` holds everything.
 
     `stable_step` is the largest step of gradient descent on Σ λ_k mean r_k² with the given weights;
@@ -110,7 +107,7 @@ class Diagnosis:
         return record
 
 
-def diagnose(
+def first_look(
     problem: Problem,
     model: Model,
     batch: Batch | None = None,
@@ -119,7 +116,7 @@ def diagnose(
     learning_rate: float | None = None,
     weights: Mapping[str, float] | None = None,
     memory_limit: float | None = None,
-) -> Diagnosis:
+) -> FirstLook:
     """Compute the kernel at the points of `batch` and say what it means for `steps` of training.
 
     `batch` is drawn with key 0 and `steps` taken from the problem's recipe where they are not given.
@@ -173,7 +170,7 @@ def diagnose(
     )
     fastest = max(effective, key=lambda name: effective[name])
     slowest = min(effective, key=lambda name: effective[name])
-    found = Diagnosis(
+    found = FirstLook(
         problem=problem.name,
         parameters=parameter_count(model),
         conditions=reports,
@@ -241,7 +238,7 @@ def _forecast(
     return _Forecast(moving, stable, step, shares(unlearned), shares(left))
 
 
-def _verdict(found: Diagnosis) -> list[str]:
+def _verdict(found: FirstLook) -> list[str]:
     lines = [_imbalance(found)]
     lines += _stuck(found)
     lines += _void(found)
@@ -255,10 +252,10 @@ def _verdict(found: Diagnosis) -> list[str]:
     return lines
 
 
-def _imbalance(found: Diagnosis) -> str:
+def _imbalance(found: FirstLook) -> str:
     if len(found.conditions) == 1:
         return f"There is one condition, '{found.slowest}', so no imbalance."
-    times = f"{found.imbalance:.2g}" if found.imbalance < 10 else f"{_round(found.imbalance):,}"
+    times = f"{found.imbalance:.2g}" if found.imbalance < 10 else f"{rounded(found.imbalance):,}"
     if found.imbalance <= BALANCED:
         return (
             f"The conditions are balanced: the average convergence rates lie within a factor {times} "
@@ -270,7 +267,7 @@ def _imbalance(found: Diagnosis) -> str:
     )
 
 
-def _stuck(found: Diagnosis) -> list[str]:
+def _stuck(found: FirstLook) -> list[str]:
     if (
         found.planned_learning_rate is None
     ):  # the forecast is of gradient descent, which is not planned
@@ -289,7 +286,7 @@ def _stuck(found: Diagnosis) -> list[str]:
     return lines
 
 
-def _void(found: Diagnosis) -> list[str]:
+def _void(found: FirstLook) -> list[str]:
     if found.kernel_change is None or found.valid_steps == found.steps:
         return []
     change = percent(found.kernel_change) if np.isfinite(found.kernel_change) else "without bound"
@@ -300,7 +297,7 @@ def _void(found: Diagnosis) -> list[str]:
     ]
 
 
-def _step_size(found: Diagnosis) -> str:
+def _step_size(found: FirstLook) -> str:
     planned = found.planned_learning_rate
     text = f"Gradient descent is stable up to a learning rate of {found.stable_step:.2g}"
     if planned is None:
@@ -308,19 +305,3 @@ def _step_size(found: Diagnosis) -> str:
     if planned > found.stable_step:
         return text + f": the planned {planned:.2g} will diverge."
     return text + f"; {planned:.2g} is planned."
-
-
-def percent(share: float) -> str:
-    """A share in per cent with two digits or so: 0%, 1.2%, 53%, 950%, >1000%."""
-    value = 100 * share
-    if value < 0.001:
-        return "0%"
-    if value > 1000:
-        return ">1000%"
-    return f"{value:.2g}%" if value < 99.5 else f"{value:.0f}%"
-
-
-def _round(value: float) -> int:
-    """Two significant digits, as a whole number."""
-    digits = max(0, int(np.floor(np.log10(value))) - 1)
-    return int(round(value / 10**digits) * 10**digits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,6 +39,30 @@ class Chunk(NamedTuple):
     finite: Array
 
 
+class _Cache:
+    """The newest programs, by the identity of the objects that went into them and are kept alive here."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._kept: OrderedDict[tuple, tuple[Any, Any]] = OrderedDict()
+
+    def get(self, objects: tuple, static: Any, make: Callable[[], Any]) -> Any:
+        leaves, structure = jax.tree.flatten(static)
+        every = (*objects, *leaves)
+        key = (tuple(map(id, every)), structure, jax.dtypes.canonicalize_dtype(float))
+        if key not in self._kept:
+            self._kept[key] = (every, make())
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return self._kept[key][1]
+
+
+#: A treatment goes round some five trainings in turns, and examines three draws before.
+_PROGRAMS, _LOOKS = _Cache(8), _Cache(8)
+_AS_CONDITIONED = AsConditioned()
+
+
 def compile_chunk(
     problem: Problem,
     rest: Any,
@@ -48,12 +73,27 @@ def compile_chunk(
 ) -> Callable[[TrainState, int], Chunk]:
     """`run(state, n)`: n steps, or as many as have finite losses and weights and are wanted.
 
-    One compilation for every size of the batch. Points change as the conditions say unless
+    One compilation for every size of the batch, and for all runs of the same objects: networks that
+    differ in their arrays and keys that differ share it. Points change as the conditions say unless
     `resampling` does.
     """
-    resampling = resampling or AsConditioned()
+    resampling = resampling or _AS_CONDITIONED
+    arrays, static = eqx.partition(rest, eqx.is_array)
+    make = lambda: _steps(problem, static, optimizer, weighting, resampling)
+    program = _PROGRAMS.get((problem, optimizer, weighting, resampling), static, make)
+    return lambda state, n: program(arrays, key, state, n)
 
-    def one_step(state: TrainState) -> tuple[TrainState, tuple, Array]:
+
+def _steps(
+    problem: Problem,
+    static: Any,
+    optimizer: AbstractOptimizer,
+    weighting: AbstractWeighting,
+    resampling: AbstractResampling,
+) -> Callable[[Any, PRNGKeyArray, TrainState, int], Chunk]:
+    def one_step(
+        rest: Any, key: PRNGKeyArray, state: TrainState
+    ) -> tuple[TrainState, tuple, Array]:
         model = eqx.combine(state.parameters, rest)
         batch = resampling.refresh(problem, model, state.batch, state.step, key)
         state = state._replace(batch=batch)
@@ -70,14 +110,16 @@ def compile_chunk(
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after.step, state.step)
         return after._replace(step=kept), (losses, weights), finite
 
-    def body(carry: tuple) -> tuple:
-        done, state, first, _, _ = carry
-        state, now, finite = one_step(state)
-        first = jax.tree.map(lambda old, new: jnp.where(done == 0, new, old), first, now)
-        return done + 1, state, first, now, finite
-
     @jax.jit
-    def run(state: TrainState, n: int) -> Chunk:
+    def run(arrays: Any, key: PRNGKeyArray, state: TrainState, n: int) -> Chunk:
+        rest = eqx.combine(arrays, static)
+
+        def body(carry: tuple) -> tuple:
+            done, state, first, _, _ = carry
+            state, now, finite = one_step(rest, key, state)
+            first = jax.tree.map(lambda old, new: jnp.where(done == 0, new, old), first, now)
+            return done + 1, state, first, now, finite
+
         nothing = jax.tree.map(jnp.zeros_like, (state.weights, state.weights))
         carry = (0, state, nothing, nothing, jnp.asarray(True))
         running = lambda state: optimizer.status(state.optimizer) == Status.RUNNING
@@ -152,7 +194,13 @@ def first_points(batch: Batch, count: int) -> Batch:
 
 def compile_look(problem: Problem, rest: Any) -> Callable[[Any, Batch], dict[str, Array]]:
     """(θ, batch) ↦ the unweighted losses."""
-    return jax.jit(lambda parameters, batch: problem.losses(eqx.combine(parameters, rest), batch))
+    arrays, static = eqx.partition(rest, eqx.is_array)
+
+    def losses(arrays: Any, parameters: Any, batch: Batch) -> dict[str, Array]:
+        return problem.losses(eqx.combine(parameters, eqx.combine(arrays, static)), batch)
+
+    program = _LOOKS.get((problem,), static, lambda: jax.jit(losses))
+    return lambda parameters, batch: program(arrays, parameters, batch)
 
 
 def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Array] | None:

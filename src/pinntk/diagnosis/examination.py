@@ -1,0 +1,169 @@
+"""The examination: look, train a little, look again, over several draws; then the rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import PRNGKeyArray
+
+from pinntk.diagnosis.baseline import Baseline, Draw, run_baseline
+from pinntk.diagnosis.contradiction import find_clash
+from pinntk.diagnosis.evidence import Evidence, weights_of
+from pinntk.diagnosis.findings import Finding, Illness, Severity, ordered
+from pinntk.diagnosis.measures import POINTS, Measures, main_condition, measure
+from pinntk.diagnosis.reach import learnable_modes
+from pinntk.diagnosis.rules import LAST_RULES, RULES, SWINGING
+from pinntk.diagnosis.words import percent
+from pinntk.domain import Points
+from pinntk.jacobian import model_dtype, parameter_count, trainable
+from pinntk.kernel import tangent_kernel
+from pinntk.problem import Problem, draw
+from pinntk.recipe import Recipe
+from pinntk.training import NATURAL, build_optimizer, build_weighting
+
+#: Draws of network and points; a finding must hold in most of them.
+DRAWS = 3
+#: Steps of the short training: enough for Adam to move every parameter of a usual network by its own
+#: size at a rate of 1e-3, and a fifth of the 10,000 that a plain recipe plans.
+STEPS = 2000
+#: Seconds that it may take; slower ones are cut at the row in which they pass it.
+SECONDS = 25.0
+
+Progress = Callable[[str, float], None]
+
+
+def examine_draws(
+    problem: Problem,
+    draws: Sequence[Draw],
+    recipe: Recipe,
+    key: PRNGKeyArray,
+    *,
+    steps: int = STEPS,
+    seconds: float = SECONDS,
+    progress: Progress = lambda what, done: None,
+) -> Evidence:
+    """Measure every draw, train them all a little, measure again. `recipe` is the training planned."""
+    optimizer, weighting = build_optimizer(recipe), build_weighting(recipe)
+    planned = recipe.steps
+    start = weighting.initial(problem.names)
+
+    def look(models: Sequence, weights: Sequence) -> list[Measures]:
+        return [
+            measure(problem, model, item.batch, given, planned)
+            for model, item, given in zip(models, draws, weights, strict=True)
+        ]
+
+    progress("computing the kernels of the untrained networks", 0.0)
+    clash = find_clash(problem, draws[0].model)
+    before = look([item.model for item in draws], [start] * len(draws))
+    dense = [_dense_modes(problem, d, m, planned) for d, m in zip(draws, before, strict=True)]
+    progress("training a little", 0.3)
+    short = min(steps, planned)
+    run = lambda optimizer, draws: run_baseline(
+        problem, draws, optimizer, weighting, short, planned, key, seconds
+    )
+    baseline = run(optimizer, draws)
+    progress("computing the kernels of the trained networks", 0.7)
+    after = look(baseline.models, [weights_of(baseline, -1, i) for i in range(len(draws))])
+    smaller = None
+    if recipe.optimizer != NATURAL and _unsteady(baseline):
+        progress("trying a tenth of the step", 0.85)
+        gentler = build_optimizer(recipe.replace(learning_rate=recipe.learning_rate / 10))
+        smaller = _gain(baseline, run(gentler, draws))
+    flat = ravel_pytree(trainable(draws[0].model)[0])[0]
+    return Evidence(
+        problem=problem,
+        recipe=recipe,
+        before=before,
+        after=after,
+        baseline=baseline,
+        clash=clash,
+        dense_learnable=dense,
+        smaller_step=smaller,
+        counts={name: len(sample.points) for name, sample in draws[0].batch.items()},
+        parameters=parameter_count(draws[0].model),
+        parameter_rms=float(np.sqrt(np.mean(np.asarray(flat, np.float64) ** 2))),
+    )
+
+
+def judge(evidence: Evidence) -> tuple[Finding, ...]:
+    """All findings, most important first; `healthy` where none is severe and the losses fall."""
+    found = [finding for rule in RULES if (finding := rule(evidence)) is not None]
+    severe = lambda: any(finding.severity is Severity.SEVERE for finding in found)
+    if not severe():
+        found += [finding for rule in LAST_RULES if (finding := rule(evidence)) is not None]
+    if severe():
+        return ordered(found)
+    share = evidence.share(lambda i: bool(evidence.stuck(i)))
+    if share > 0.5:
+        return ordered([*found, _unexplained(evidence, share)])
+    return (_healthy(evidence, 1 - share), *ordered(found))
+
+
+def _healthy(e: Evidence, confidence: float) -> Finding:
+    left = {name: e.median(lambda i, n=name: e.left(i)[n]) for name in e.problem.names}
+    worst = max(left, key=lambda name: left[name])
+    sentence = (
+        f"Healthy: every loss falls; '{worst}', the slowest, is expected to keep {percent(left[worst])} "
+        f"of its peak after {e.baseline.planned:,} steps."
+    )
+    reason = "Nothing that was looked for stands in the way of training."
+    evidence = {f"share of its loss that '{n}' is expected to keep": v for n, v in left.items()}
+    return Finding(Illness.HEALTHY, Severity.NOTE, confidence, sentence, reason, evidence, "losses")
+
+
+def _unexplained(e: Evidence, share: float) -> Finding:
+    names = [name for i in range(e.draws) for name in e.stuck(i)]
+    worst = max(set(names), key=names.count)
+    left = e.median(lambda i: e.left(i)[worst])
+    sentence = (
+        f"'{worst}' does not train: it is expected to keep {percent(left)} of its loss after "
+        f"{e.baseline.planned:,} steps, and none of the causes looked for explains it."
+    )
+    reason = "Longer training may do; the trials say whether something else does."
+    evidence = {f"share of its loss that '{worst}' is expected to keep": left}
+    return Finding(
+        Illness.UNEXPLAINED, Severity.MODERATE, share, sentence, reason, evidence, "losses"
+    )
+
+
+def _dense_modes(problem: Problem, item: Draw, seen: Measures, planned: int) -> int:
+    """Modes of the equation's block that the planned steps learn, at `POINTS` points or more."""
+    name = main_condition(problem)
+    condition = problem.condition(name)
+    if isinstance(condition.where, Points) or len(item.batch[name].points) >= POINTS:
+        return seen.reach.learnable[name]
+    more = dataclasses.replace(condition, points=POINTS)
+    batch = {name: draw(more, jax.random.key(0), model_dtype(item.model))}
+    return learnable_modes(tangent_kernel(problem, item.model, batch).matrix, planned)
+
+
+def _unsteady(baseline: Baseline) -> bool:
+    """Whether most draws diverged, rose, or rose again by an order in the last quarter of the rows."""
+    total = sum(baseline.losses[name] * baseline.weights[name] for name in baseline.losses)
+    assert isinstance(total, np.ndarray)
+    tail = total[-max(2, len(total) // 4) :]
+    with np.errstate(invalid="ignore"):
+        lowest = np.minimum.accumulate(tail, axis=0)
+        swings = (tail / np.maximum(lowest, np.finfo(float).tiny)).max(axis=0)
+    bad = np.array(baseline.diverged) | ~(total[-1] < total[0]) | (swings > SWINGING)
+    return bool(np.mean(bad) > 0.5)
+
+
+def _gain(baseline: Baseline, gentler: Baseline) -> float:
+    """The median over draws of the loss over that of a run with another step."""
+
+    def end(run: Baseline) -> np.ndarray:
+        total = sum(run.losses[name] for name in run.losses)
+        assert isinstance(total, np.ndarray)
+        return np.where(np.array(run.diverged), math.inf, total[-1])
+
+    before, after = end(baseline), end(gentler)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(np.isfinite(after), before / after, 1.0)
+    return float(np.median(ratio))

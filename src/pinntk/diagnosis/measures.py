@@ -1,0 +1,273 @@
+"""The numbers a verdict rests on: what is measured on one network and its points, at one time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinntk.diagnosis.reach import Reach, reach
+from pinntk.diagnosis.units import Units, hidden_units
+from pinntk.domain import Box
+from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
+from pinntk.kernel import TangentKernel, tangent_kernel
+from pinntk.nets import InputScaling
+from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.training.compiled import first_points
+
+#: Points per condition that kernels are computed at. An eigendecomposition costs their cube; Sobol's
+#: first 128 points cover the region as evenly as any.
+POINTS = 128
+#: Bins of time that the residual is averaged over.
+BINS = 8
+#: Points per coordinate of the lines along which the frequency of the residual is looked for.
+LINE = 128
+#: The Tikhonov term of the linear problem that says which size of solution is wanted, as a share of the
+#: mean eigenvalue: modes below it would ask for steps far outside the linear regime.
+WANTED_DAMPING = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """All of one draw at one time; conditions by name.
+
+    `rates` are tr(K_kk)/N_k. `cosines` are those between the gradients of the unweighted losses, by pair.
+    `cancelled` is 1 − ‖Σ λ_k∇L_k‖/Σ ‖λ_k∇L_k‖. `noise` is ‖r₃₂ − r₆₄‖/√N, the rounding of the residual
+    in the model's precision, and `residual_rms` the residual itself. `profile` is the mean of r² in bins
+    of time of the condition that covers time and most points, None without time. `waves` is the dominant
+    number of waves of that residual along each coordinate. `field_rms` and `field_swing` (standard deviation) are the model's
+    own, `wanted_rms` the field that the linearised problem asks for. `extents` are the half-range and
+    the largest magnitude of the inputs as the network sees them.
+    """
+
+    losses: Mapping[str, float]
+    rates: Mapping[str, float]
+    rows: Mapping[str, int]
+    reach: Reach
+    cosines: Mapping[tuple[str, str], float]
+    cancelled: float
+    noise: Mapping[str, float]
+    residual_rms: Mapping[str, float]
+    profile: np.ndarray | None
+    waves: Mapping[str, float]
+    field_rms: float
+    field_swing: float
+    wanted_rms: float
+    extents: tuple[float, float]
+    units: Units
+    kernel: TangentKernel
+    residuals: Mapping[str, np.ndarray]
+    batch: Batch
+
+
+def measure(
+    problem: Problem, model: Model, batch: Batch, weights: Mapping[str, float], steps: int
+) -> Measures:
+    """Look at a model at the first `POINTS` points of every condition, planned for so many `steps`."""
+    batch = first_points(batch, POINTS)
+    kernel = tangent_kernel(problem, model, batch)
+    residuals = residuals_at(problem, model, batch)
+    losses = {name: float(np.mean(r**2)) for name, r in residuals.items()}
+    inside = main_condition(problem)
+    cosines, cancelled = _gradients(kernel, residuals, weights)
+    points = problem.test_points(
+        model_dtype(model), 33 if len(problem.domain.coordinates) == 2 else None
+    )
+    field = np.asarray(jax.jit(jax.vmap(problem.field(model)))(points), np.float64)
+    return Measures(
+        losses=losses,
+        rates=kernel.rates(),
+        rows=kernel.rows,
+        reach=reach(kernel, residuals, weights, steps),
+        cosines=cosines,
+        cancelled=cancelled,
+        noise=_noise(problem, model, batch, residuals),
+        residual_rms={name: math.sqrt(loss) for name, loss in losses.items()},
+        profile=_profile(problem, model, inside),
+        waves=_waves(problem, model, inside),
+        field_rms=float(np.sqrt(np.mean(field**2))),
+        field_swing=float(np.sqrt(np.mean((field - field.mean(axis=0)) ** 2))),
+        wanted_rms=_wanted(problem, model, batch, kernel, residuals, points),
+        extents=_extents(model, np.asarray(points, np.float64)),
+        units=hidden_units(model, points[:: max(1, len(points) // 256)]),
+        kernel=kernel,
+        residuals=residuals,
+        batch=batch,
+    )
+
+
+def residuals_at(problem: Problem, model: Model, batch: Batch) -> dict[str, np.ndarray]:
+    """r_k as flat float64 arrays, computed in the model's precision."""
+    found = _residuals(problem, model, batch)
+    return {name: np.asarray(r, np.float64).ravel() for name, r in found.items()}
+
+
+@eqx.filter_jit
+def _residuals(problem: Problem, model: Model, batch: Batch) -> dict[str, Array]:
+    return problem.residuals(model, batch)
+
+
+def main_condition(problem: Problem) -> str:
+    """The equation: the condition over the most coordinates, and of those the one with most points."""
+
+    def size(name: str) -> tuple[int, int]:
+        condition = problem.condition(name)
+        where = condition.where
+        free = len(where.free) if isinstance(where, Box) else 0
+        return free, condition.points
+
+    return max(problem.names, key=size)
+
+
+def _gradients(
+    kernel: TangentKernel, residuals: Mapping[str, np.ndarray], weights: Mapping[str, float]
+) -> tuple[dict[tuple[str, str], float], float]:
+    """∇L_k · ∇L_l = 4/(N_k N_l) r_kᵀ K_kl r_l."""
+    names, rows = kernel.names, kernel.rows
+    products = np.array(
+        [
+            [
+                4 / (rows[k] * rows[m]) * residuals[k] @ kernel.block(k, m) @ residuals[m]
+                for m in names
+            ]
+            for k in names
+        ]
+    )
+    norms = np.sqrt(np.maximum(np.diag(products), 0.0))
+    cosines = {
+        (k, m): float(products[i, j] / (norms[i] * norms[j])) if norms[i] * norms[j] > 0 else 0.0
+        for i, k in enumerate(names)
+        for j, m in enumerate(names)
+        if i < j
+    }
+    scale = np.array([weights[name] for name in names])
+    total = math.sqrt(max(float(scale @ products @ scale), 0.0))
+    parts = float(scale @ norms)
+    return cosines, 1.0 - total / parts if parts > 0 else 0.0
+
+
+def _noise(
+    problem: Problem, model: Model, batch: Batch, residuals: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """The rms difference between the residual in the model's precision and in float64."""
+    if model_dtype(model) == jnp.float64:
+        return dict.fromkeys(residuals, 0.0)
+    with jax.enable_x64(True):
+        exact = residuals_at(problem, cast(model, jnp.float64), cast(batch, jnp.float64))
+    return {n: float(np.sqrt(np.mean((r - exact[n]) ** 2))) for n, r in residuals.items()}
+
+
+def _profile(problem: Problem, model: Model, name: str) -> np.ndarray | None:
+    domain = problem.domain
+    if not isinstance(domain, Box) or "t" not in domain.free:
+        return None
+    if problem.condition(name).targets is not None:
+        return None
+    points, times = _grid(problem, "t", BINS * 8, model_dtype(model))
+    residual = _one_condition(problem, model, name, points).reshape(len(times), -1)
+    return np.mean(residual**2, axis=1).reshape(BINS, -1).mean(axis=1)
+
+
+def _waves(problem: Problem, model: Model, name: str) -> dict[str, float]:
+    """Waves over the extent of each coordinate that hold the residual's energy: its mean wave number.
+
+    The power of the residual along lines, its mean taken out and its ends tapered, summed over lines.
+    """
+    domain = problem.domain
+    if not isinstance(domain, Box) or problem.condition(name).targets is not None:
+        return {}
+    found = {}
+    taper = np.hanning(LINE)[:, None]
+    for coordinate in domain.free:
+        points, values = _grid(problem, coordinate, LINE, model_dtype(model))
+        lines = _one_condition(problem, model, name, points).reshape(len(values), -1)
+        power = np.abs(np.fft.rfft((lines - lines.mean(axis=0)) * taper, axis=0)) ** 2
+        power = power.sum(axis=1)[1:]
+        waves = np.arange(1, len(power) + 1)
+        found[coordinate] = float(power @ waves / power.sum()) if power.sum() > 0 else 0.0
+    return found
+
+
+def _grid(
+    problem: Problem, coordinate: str, count: int, dtype: Any
+) -> tuple[Float[Array, "n d"], np.ndarray]:
+    """Lines along a coordinate through some points of the domain, the coordinate varying slowest."""
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    axis = domain.coordinates.index(coordinate)
+    low, high = domain.bounds[coordinate]
+    values = low + (high - low) * (np.arange(count) + 0.5) / count
+    lines = 1 if len(domain.free) == 1 else 16
+    fractions = (np.arange(lines) + 0.5) / lines
+    spread = np.array(domain.lower) + np.outer(fractions, np.subtract(domain.upper, domain.lower))
+    for other in range(spread.shape[1]):  # not all on the diagonal
+        spread[:, other] = np.roll(spread[:, other], other * 5)
+    points = np.repeat(spread[None], count, axis=0)
+    points[:, :, axis] = values[:, None]
+    return jnp.asarray(points.reshape(-1, spread.shape[1]), dtype), values
+
+
+def _one_condition(problem: Problem, model: Model, name: str, points: Array) -> np.ndarray:
+    from_problem = _residuals_of(problem, model, name, points)
+    return np.asarray(from_problem, np.float64).reshape(len(points), -1)
+
+
+@eqx.filter_jit
+def _residuals_of(problem: Problem, model: Model, name: str, points: Array) -> Array:
+    return jax.vmap(lambda x: problem.residual_at(name, model, Sample(x)))(points)
+
+
+def _wanted(
+    problem: Problem,
+    model: Model,
+    batch: Batch,
+    kernel: TangentKernel,
+    residuals: Mapping[str, np.ndarray],
+    points: Array,
+) -> float:
+    """The rms of u + J_u Δθ with Δθ = −Jᵀ(K + μI)⁻¹ r, rows scaled to equal average rates."""
+    rates = kernel.rates()
+    root = np.concatenate(
+        [
+            np.full(n, 1 / math.sqrt(rates[k] * n)) if rates[k] > 0 else np.zeros(n)
+            for k, n in kernel.rows.items()
+        ]
+    )
+    stacked = root * np.concatenate([residuals[name] for name in kernel.names])
+    matrix = root[:, None] * kernel.matrix * root[None, :]
+    matrix[np.diag_indices_from(matrix)] += WANTED_DAMPING * np.trace(matrix) / len(matrix)
+    solved = root * np.linalg.solve(matrix, stacked)
+    with jax.enable_x64(True):
+        vectors = {k: jnp.asarray(solved[kernel.slice_of(k)]) for k in kernel.names}
+        double = cast(model, jnp.float64)
+        field = _moved_field(
+            problem, double, cast(batch, jnp.float64), vectors, jnp.asarray(points, jnp.float64)
+        )
+        return float(np.sqrt(np.mean(np.asarray(field) ** 2)))
+
+
+@eqx.filter_jit
+def _moved_field(
+    problem: Problem, model: Model, batch: Batch, vectors: Any, points: Array
+) -> Array:
+    """U + J_u Δθ at the points, Δθ = −Jᵀ v."""
+    parameters, rest = trainable(model)
+    step = apply_transpose(implicit(problem, model, batch), vectors)
+    field = lambda p: jax.vmap(problem.field(eqx.combine(p, rest)))(points)
+    value, slope = jax.jvp(field, (parameters,), (step,))
+    return value - slope
+
+
+def _extents(model: Model, points: np.ndarray) -> tuple[float, float]:
+    """Half the smallest range, and the largest magnitude, of the inputs behind the model's scaling."""
+    leaves = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, InputScaling))
+    scalings = [leaf for leaf in leaves if isinstance(leaf, InputScaling)]
+    seen = np.asarray(jax.vmap(scalings[0])(jnp.asarray(points))) if scalings else points
+    return float(np.ptp(seen, axis=0).min() / 2), float(np.abs(seen).max())

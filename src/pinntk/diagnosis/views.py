@@ -1,0 +1,168 @@
+"""What was seen, as plain arrays by name: for the JSON record and for the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.measures import Measures
+from pinntk.domain import Box
+from pinntk.jacobian import model_dtype
+from pinntk.kernel import dynamics
+from pinntk.problem import Model, Problem, Sample
+
+#: Points per coordinate of a map, or of a line in one dimension.
+SIDE, LINE = 48, 256
+#: Slow directions that are shown.
+MODES = 4
+#: Collocation points of one condition that are shown.
+SHOWN = 512
+
+
+def spectra(e: Evidence) -> dict[str, Any]:
+    """Eigenvalues of every block and of K, largest first, of the first draw."""
+
+    def of(m: Measures) -> dict[str, list[float]]:
+        whole = np.linalg.eigvalsh(m.kernel.matrix)[::-1]
+        blocks = {name: block.eigenvalues.tolist() for name, block in m.reach.blocks.items()}
+        return {"K": whole.tolist(), **blocks}
+
+    def floor(m: Measures) -> float:
+        size = len(m.kernel.matrix)
+        return size * float(np.finfo(np.float64).eps) * float(np.linalg.norm(m.kernel.matrix, 2))
+
+    return {
+        "before": of(e.before[0]),
+        "after": of(e.after[0]),
+        "noise_floor": {"before": floor(e.before[0]), "after": floor(e.after[0])},
+    }
+
+
+def baseline(e: Evidence) -> dict[str, Any]:
+    """The history of the first draw, with what a frozen kernel predicts where descent is planned."""
+    run = e.baseline
+    first = lambda table: {name: values[:, 0].tolist() for name, values in table.items()}
+    outcome = "diverged" if run.diverged[0] else "completed"
+    errors = None if run.errors is None else run.errors[:, 0].tolist()
+    times = {"before": 0, "after": run.done}
+    rates = {n: [e.before[0].rates[n], e.after[0].rates[n]] for n in e.problem.names}
+    return {
+        "steps": run.done,
+        "seconds": run.seconds,
+        "outcome": outcome,
+        "message": f"{outcome} after {run.done} of {run.planned} planned steps",
+        "relative_l2": None if errors is None else errors[-1],
+        "history": {
+            "steps": list(run.steps),
+            "losses": first(run.losses),
+            "predicted": _predicted(e),
+            "weights": first(run.weights),
+            "held_out": first(run.held_out),
+            "relative_l2": errors,
+        },
+        "rates": {"steps": list(times.values()), **rates},
+    }
+
+
+def _predicted(e: Evidence) -> dict[str, list[float]] | None:
+    """The losses at the rows under the kernel before training, for plain gradient descent."""
+    if e.recipe.optimizer != "sgd":
+        return None
+    m = e.before[0]
+    weights = {name: float(values[0, 0]) for name, values in e.baseline.weights.items()}
+    moving = dynamics(m.kernel, m.residuals, weights)
+    rows = [moving.after_steps(e.recipe.learning_rate, step) for step in e.baseline.steps]
+    return {name: [row[name] / weights[name] for row in rows] for name in e.problem.names}
+
+
+def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
+    """Prediction, error and residuals over the first two coordinates; further ones in the middle."""
+    domain = problem.domain
+    if not isinstance(domain, Box):
+        return None
+    shown = domain.coordinates[:2]
+    side = LINE if len(shown) == 1 else SIDE
+    axes = [np.linspace(*domain.bounds[name], side) for name in shown]
+    middle = [sum(domain.bounds[name]) / 2 for name in domain.coordinates[2:]]
+    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shown))
+    held = np.tile(middle, (len(mesh), 1)).reshape(len(mesh), len(middle))
+    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
+    shape = tuple(len(axis) for axis in axes)
+    field = np.asarray(jax.jit(jax.vmap(problem.field(model)))(points), np.float64)
+    parts = lambda values: {
+        name: values.reshape(*shape, -1)[..., i].tolist() for i, name in enumerate(problem.fields)
+    }
+    error = None
+    if problem.solution is not None:
+        exact = np.asarray(jax.vmap(problem.field(problem.solution))(points), np.float64)
+        error = parts(field - exact)
+    residual = {}
+    for condition in problem.conditions:
+        full = isinstance(condition.where, Box) and not condition.where.fixed
+        if not full or condition.targets is not None:
+            continue
+        at = lambda x, n=condition.name: problem.residual_at(n, model, Sample(x))
+        values = np.asarray(jax.jit(jax.vmap(at))(points), np.float64).reshape(len(points), -1)
+        residual[condition.name] = np.sqrt(np.mean(values**2, axis=1)).reshape(shape).tolist()
+    title = ", ".join(
+        f"{name} = {value:g}" for name, value in zip(domain.coordinates[2:], middle, strict=True)
+    )
+    return {
+        "axes": [{"name": n, "values": v.tolist()} for n, v in zip(shown, axes, strict=True)],
+        "title": title,
+        "prediction": parts(field),
+        "error": error,
+        "residual": residual,
+    }
+
+
+def points(e: Evidence, batch: Mapping[str, Sample]) -> dict[str, list]:
+    """The collocation points, by condition."""
+    return {n: np.asarray(s.points[:SHOWN], np.float64).tolist() for n, s in batch.items()}
+
+
+def modes(m: Measures) -> list[dict[str, Any]]:
+    """The slow eigenmodes of the weighted kernel that hold most of what is left, in residual units."""
+    reach = m.reach
+    total = float(np.sum(reach.coefficients**2))
+    energy = np.where(reach.slow, reach.coefficients**2, 0.0)
+    found = []
+    for index in np.argsort(energy)[::-1][:MODES]:
+        if total == 0 or energy[index] == 0:
+            break
+        vector = reach.modes.eigenvectors[:, index]
+        parts = {n: vector[m.kernel.slice_of(n)] for n in m.kernel.names}
+        name = max(parts, key=lambda n: float(parts[n] @ parts[n]))
+        places = np.asarray(m.batch[name].points, np.float64)
+        values = parts[name].reshape(len(places), -1)[:, 0]
+        found.append(
+            {
+                "eigenvalue": max(float(reach.modes.eigenvalues[index]), 0.0),
+                "share": float(energy[index] / total),
+                "condition": name,
+                "points": places.tolist(),
+                "values": values.tolist(),
+            }
+        )
+    return found
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready: numbers that are not finite become null, arrays lists, NumPy scalars Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
