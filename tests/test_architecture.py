@@ -31,6 +31,7 @@ FLOORS = (
     ("training",),
     ("diagnosis", "problems"),
     ("runs",),
+    ("treatment",),
     ("report",),
     ("paper",),
     ("cli",),
@@ -43,6 +44,7 @@ NOT_PUBLIC = {"report", "paper", "cli"}
 #: Imports inside functions, and why they are there.
 LATE_IMPORTS = {
     ("cli.app", "pinntk.report"): "Matplotlib is loaded by the commands that draw",
+    ("cli.doctor", "pinntk.report"): "the page's libraries are loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
     ("training.progress", "rich.console"): "Rich is loaded only where a bar is shown",

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 from helpers import LinearModel, poisson_case
 from pinntk.conditions import Condition, dirichlet
-from pinntk.diagnosis import diagnose, percent
+from pinntk.diagnosis import first_look, percent
 from pinntk.domain import Interval
 from pinntk.errors import MemoryLimitError, PinntkError, ResidualError
 from pinntk.kernel import Spectrum
@@ -87,7 +87,7 @@ def look(scale=1.0, **options):
     with jax.enable_x64(True):
         problem, model = linear_problem(scale), linear_model()
         batch = problem.sample(KEY)
-        found = diagnose(problem, model, batch, **options)
+        found = first_look(problem, model, batch, **options)
         return Looked(found, system(batch, scale), np.asarray(model.coefficients))
 
 
@@ -170,7 +170,7 @@ def network():
     with jax.enable_x64(True):
         case = poisson_case()
         batch = case.problem.sample(KEY)
-        found = diagnose(case.problem, case.model, batch)
+        found = first_look(case.problem, case.model, batch)
         flat, unravel = ravel_pytree(case.model)
 
         @jax.jit
@@ -297,14 +297,14 @@ def test_a_condition_out_of_reach_is_named_only_where_gradient_descent_is_planne
 def test_one_condition_has_no_imbalance():
     domain = Interval(x=(0.0, 1.0))
     problem = Problem("one", domain, [dirichlet("ends", domain.faces(), 0.5, 3)])
-    found = diagnose(problem, linear_model(), steps=5)
+    found = first_look(problem, linear_model(), steps=5)
     assert found.verdict[0] == "There is one condition, 'ends', so no imbalance."
     assert found.imbalance == 1.0
 
 
 def test_points_and_steps_come_from_the_problem_where_they_are_not_given():
     problem = dataclasses.replace(linear_problem(), recipe=Recipe(steps=123))
-    found = diagnose(problem, linear_model())
+    found = first_look(problem, linear_model())
     assert found.steps == 123
     assert [report.points for report in found.conditions] == [3, 8]
 
@@ -312,7 +312,7 @@ def test_points_and_steps_come_from_the_problem_where_they_are_not_given():
 def test_a_residual_that_is_zero_has_nothing_left():
     domain = Interval(x=(0.0, 1.0))
     problem = Problem("zero", domain, [dirichlet("ends", domain.faces(), 0.0, 3)])
-    (report,) = diagnose(problem, LinearModel(jnp.zeros(3)), steps=5).conditions
+    (report,) = first_look(problem, LinearModel(jnp.zeros(3)), steps=5).conditions
     assert (report.loss, report.loss_left, report.out_of_reach) == (0.0, 0.0, 0.0)
 
 
@@ -321,7 +321,7 @@ def test_a_residual_that_is_zero_has_nothing_left():
 
 def test_a_kernel_that_would_not_fit_says_how_much_and_offers_a_subsample():
     with pytest.raises(MemoryLimitError) as error:
-        diagnose(linear_problem(), linear_model(), memory_limit=1000.0)
+        first_look(linear_problem(), linear_model(), memory_limit=1000.0)
     # J in float64: 11 · 4 numbers; K and its eigenvectors: 4 · 11² more
     needed = 8 * (11 * 4 + 4 * 11**2) / 1e9
     assert f"11 residuals of 4 parameters, which take {needed:.3g} GB" in str(error.value)
@@ -334,7 +334,7 @@ def test_a_residual_that_is_not_finite_is_named_with_its_count():
     broken = Condition("broken", lambda u, x: u(x) + jnp.where(x[0] > 0.5, jnp.nan, 0.0), domain, 8)
     problem = Problem("nan", domain, [dirichlet("ends", domain.faces(), 0.0, 2), broken])
     with pytest.raises(ResidualError, match="'broken': got NaN or infinity in 4 of 8 residuals"):
-        diagnose(problem, linear_model())
+        first_look(problem, linear_model())
 
 
 def test_a_derivative_that_is_not_finite_is_named():
@@ -344,14 +344,14 @@ def test_a_derivative_that_is_not_finite_is_named():
     with pytest.raises(
         PinntkError, match="kernel of condition 'root': got NaN or infinity at 3 of"
     ):
-        diagnose(problem, linear_model())
+        first_look(problem, linear_model())
 
 
 def test_steps_and_weights_that_make_no_sense_are_refused():
     with pytest.raises(PinntkError, match=r"^steps: got 0"):
-        diagnose(linear_problem(), linear_model(), steps=0)
+        first_look(linear_problem(), linear_model(), steps=0)
     with pytest.raises(PinntkError, match=r"got 'end'.*Did you mean 'ends'"):
-        diagnose(linear_problem(), linear_model(), weights={"end": 1.0})
+        first_look(linear_problem(), linear_model(), weights={"end": 1.0})
 
 
 # --- small things ----------------------------------------------------------------------------------

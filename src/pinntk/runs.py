@@ -71,6 +71,20 @@ def set_up(
     return prepare(load_problem(spec, preset), changes, seed, spec=spec, preset=preset)
 
 
+def plain_setup(
+    spec: str, preset: str | None = None, changes: Mapping[str, Any] | None = None, seed: int = 0
+) -> Setup:
+    """`set_up` of the plain PINN: all loss weights 1 where neither weights nor a rule are asked for."""
+    asked = dict(changes or {})
+    if not {"weighting", "weights"} & set(asked):
+        asked = {"weighting": "fixed", **asked}
+        problem = load_problem(spec, preset)
+        if problem.recipe.weighting == "ntk" and problem.recipe.weights:
+            problem = dataclasses.replace(problem, recipe=problem.recipe.replace(weights={}))
+        return prepare(problem, asked, seed, spec=spec, preset=preset)
+    return set_up(spec, preset, asked, seed)
+
+
 def prepare(
     problem: Problem,
     changes: Mapping[str, Any] | None = None,

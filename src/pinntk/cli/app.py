@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
+import shlex
 import signal
 import sys
 import warnings
@@ -15,18 +15,17 @@ from typing import Annotated
 import typer
 
 import pinntk.cli.options as o
-from pinntk.cli import tables
-from pinntk.diagnosis import first_look as examine
+from pinntk.cli import doctor, tables
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.runs import (
     Setup,
+    plain_setup,
     resume_run,
     set_up,
     start_run,
     step_size_warning,
 )
 from pinntk.training import NATURAL, Outcome, Result, progress_bar
-from pinntk.training.checkpoint import write_atomically
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,64 +60,60 @@ def diagnose(
     harmonics: o.Harmonics = None,
     fourier_features: o.FourierFeatures = None,
     fourier_scale: o.FourierScale = None,
+    weighting: o.Weighting = None,
     weights: o.WeightOptions = None,
+    every: o.Every = None,
     optimizer: o.Optimizer = None,
+    points: o.PointOptions = None,
+    resampling: o.Resampling = None,
     learning_rate: o.LearningRate = None,
+    decay_rate: o.DecayRate = None,
+    decay_steps: o.DecaySteps = None,
     steps: o.Steps = None,
     dtype: o.Dtype = None,
     seed: o.Seed = 0,
+    budget: o.TrialBudget = "60s",
+    out: o.DiagnosisOut = None,
     json_file: o.Json = None,
 ) -> None:
-    """Compute the kernel of every loss term before training and say what it means."""
-    setup = set_up(
-        problem,
-        preset,
-        o.recipe_changes(
-            network=network,
-            width=width,
-            depth=depth,
-            activation=activation,
-            parametrization=parametrization,
-            scaling=scaling,
-            input_scale=input_scale,
-            hard=hard,
-            harmonics=harmonics,
-            fourier_features=fourier_features,
-            fourier_scale=fourier_scale,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            steps=steps,
-            dtype=dtype,
-            weights=o.parse_weights(weights),
-        ),
-        seed,
+    """Say why a PINN does not train, try what would help, and leave a page with the evidence.
+
+    Looks at the training that is planned with all loss weights 1, unless weights are asked for.
+    """
+    changes = o.recipe_changes(
+        network=network,
+        width=width,
+        depth=depth,
+        activation=activation,
+        parametrization=parametrization,
+        scaling=scaling,
+        input_scale=input_scale,
+        hard=hard,
+        harmonics=harmonics,
+        fourier_features=fourier_features,
+        fourier_scale=fourier_scale,
+        weighting=weighting,
+        weights=o.parse_weights(weights),
+        every=every,
+        optimizer=optimizer,
+        points=o.parse_points(points),
+        resampling=resampling,
+        learning_rate=learning_rate,
+        decay_rate=decay_rate,
+        decay_steps=decay_steps,
+        steps=steps,
+        dtype=dtype,
     )
-    recipe = setup.recipe
-    to_stdout = str(json_file) == "-"
-    if json_file is not None and not to_stdout:
+    seconds = o.parse_budget(budget, zero=True) or 0.0
+    doctor.check_budget(seconds)
+    setup = plain_setup(problem, preset, changes, seed)
+    if json_file is not None and str(json_file) != "-":
         o.check_writable("--json", json_file)
-    if not to_stdout:
+    where = doctor.destination(setup.spec, out, json_file)
+    if not where.to_stdout:
         _print_setup(setup)
-    with tables.errors.status("computing the kernel"):
-        found = examine(
-            setup.problem,
-            setup.model,
-            setup.batch,
-            steps=recipe.steps,
-            learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else None,
-            weights=recipe.weights if recipe.weighting == "fixed" else None,
-        )
-    if json_file is not None:
-        record = {"seed": seed, "recipe": recipe.as_dict(), **found.as_dict()}
-        text = json.dumps(record, indent=2) + "\n"
-        if to_stdout:
-            sys.stdout.write(text)
-            return
-        write_atomically(json_file, text.encode())
-    tables.console.print(tables.diagnosis_table(found))
-    tables.console.print(tables.diagnosis_legend(found), style="dim")
-    for line in found.verdict:
-        tables.console.print(f"\n{line}", markup=False, highlight=False)
+    if doctor.run(setup, seconds, where, shlex.join(["pinntk", *sys.argv[1:]])):
+        raise typer.Exit(EXIT_CODES[Outcome.INTERRUPTED])
 
 
 @app.command()

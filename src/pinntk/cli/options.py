@@ -159,6 +159,14 @@ CheckpointEvery = Annotated[
 Budget = Annotated[
     str | None, typer.Option(metavar="TIME", help="Stop after this time: 60s, 5min, 2h.")
 ]
+TrialBudget = Annotated[
+    str,
+    typer.Option(metavar="TIME", help="Time for trials of remedies: 60s, 5min; 0s tries none."),
+]
+DiagnosisOut = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for report.html; diagnosis-PROBLEM by default."),
+]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory to write.")]
 Json = Annotated[
     Path | None,
@@ -196,13 +204,13 @@ def _parse_numbers(option: str, noun: str, options: list[str] | None) -> dict[st
     return numbers
 
 
-def parse_budget(text: str | None) -> float | None:
-    """`60s`, `5min`, `2h` or plain seconds, in seconds."""
+def parse_budget(text: str | None, zero: bool = False) -> float | None:
+    """`60s`, `5min`, `2h` or plain seconds, in seconds; 0 where `zero` is allowed."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|)", text.strip())
     value = float(match[1]) * {"s": 1, "": 1, "min": 60, "h": 3600}[match[2]] if match else 0.0
-    if value <= 0:
+    if value <= 0 and not (zero and match):
         raise PinntkError("--budget", got=text, expected="a time above zero, like 60s, 5min or 2h")
     return value
 

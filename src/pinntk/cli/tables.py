@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pinntk.diagnosis import FAR, FirstLook, percent
 from pinntk.problems.registry import PROBLEMS
 from pinntk.training import Result
+from pinntk.treatment import Trial
 
 if TYPE_CHECKING:  # it loads Matplotlib
     from pinntk.paper import Claim
@@ -30,49 +30,19 @@ def problem_table() -> Table:
     return table
 
 
-def diagnosis_table(found: FirstLook) -> Table:
-    """A row per condition."""
+def trials_table(trials: Sequence[Trial]) -> Table:
+    """A row per trial: the baseline, then the remedies by rank."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("condition")
-    columns = ("tr K", "rate", "λ_max", "rank", "unlearned", "loss left", "÷10 after", "weight")
-    for column in columns:
+    table.add_column("tried", ratio=1)
+    for column in ("steps", "time", "held-out residual", "error"):
         table.add_column(column, justify="right")
-    for report in found.conditions:
+    for trial in trials:
+        error = "" if trial.relative_l2 is None else f"{trial.relative_l2:.1e}"
+        residual = f"{trial.held_out:.1e}"
         table.add_row(
-            report.name,
-            f"{report.trace:.2g}",
-            f"{report.rate:.2g}",
-            f"{report.largest_eigenvalue:.2g}",
-            f"{report.rank}/{report.residuals}",
-            percent(report.out_of_reach),
-            percent(report.loss_left),
-            _about(report.steps_to_tenth, FAR * found.steps),
-            f"{report.ntk_weight:.3g}",
+            Text(trial.name), f"{trial.steps:,}", f"{trial.seconds:.0f} s", residual, error
         )
     return table
-
-
-def diagnosis_legend(found: FirstLook) -> str:
-    """What the columns mean."""
-    return (
-        "rate: tr K/N, the average convergence rate. "
-        f"unlearned: energy of the initial residual in modes not learned in {found.steps:,} steps of "
-        f"gradient descent at {found.learning_rate:.2g} (100% is all of the condition's own; slow modes "
-        "shared with others can hold more). loss left: the loss predicted then, as a share of today's. "
-        "÷10 after: steps until it is predicted to be a tenth. weight: what Algorithm 1 would set."
-    )
-
-
-def _about(steps: int | None, far: int) -> str:
-    """A number of steps to two digits: 730, 56k, >4M."""
-    value = float(f"{far if steps is None else steps:.2g}")
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= unit:
-            value, name = (value / 1000, name) if unit == 1e4 else (value / unit, name)
-            break
-    else:
-        name = ""
-    return f"{'>' if steps is None else ''}{value:g}{name}"
 
 
 def result_table(result: Result) -> Table:

@@ -24,10 +24,11 @@ from pinntk.diagnosis.examination import (
     Progress,
     examine_draws,
     judge,
+    no_progress,
 )
 from pinntk.diagnosis.findings import Finding
 from pinntk.diagnosis.first_look import FirstLook, first_look
-from pinntk.diagnosis.measures import POINTS
+from pinntk.diagnosis.measures import POINTS, check_finite
 from pinntk.errors import PinntkError
 from pinntk.jacobian import model_dtype
 from pinntk.problem import Batch, Model, Problem
@@ -92,7 +93,7 @@ class Diagnosis:
             "spectra": views.spectra(e),
             "baseline": views.baseline(e),
             "maps": views.maps(problem, e.baseline.models[0]),
-            "points": views.points(e, self.batch),
+            "points": views.points(self.batch),
             "modes": views.modes(e.after[0]),
             "trials": [],
             "winner": None,
@@ -191,11 +192,13 @@ def examined(
     seed: int = 0,
     steps: int = STEPS,
     seconds: float = SECONDS,
-    progress: Progress = lambda what, done: None,
+    progress: Progress = no_progress,
 ) -> Diagnosis:
     """Draws of network and points, all of one shape, examined and judged."""
     began = time.perf_counter()
     problem.check(draws[0].model, draws[0].batch)
+    for item in draws:
+        check_finite(problem, item.model, item.batch)
     evidence = examine_draws(
         problem, draws, recipe, key, steps=steps, seconds=seconds, progress=progress
     )

@@ -17,7 +17,7 @@ from pinntk.diagnosis.evidence import Evidence, weights_of
 from pinntk.diagnosis.findings import Finding, Illness, Severity, ordered
 from pinntk.diagnosis.measures import POINTS, Measures, main_condition, measure
 from pinntk.diagnosis.reach import learnable_modes
-from pinntk.diagnosis.rules import LAST_RULES, RULES, SWINGING
+from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.diagnosis.words import percent
 from pinntk.domain import Points
 from pinntk.jacobian import model_dtype, parameter_count, trainable
@@ -34,7 +34,14 @@ STEPS = 2000
 #: Seconds that it may take; slower ones are cut at the row in which they pass it.
 SECONDS = 25.0
 
+#: Losses that rise again by this much between rows of the last quarter of a run are not descending.
+SWINGING = 10.0
+
 Progress = Callable[[str, float], None]
+
+
+def no_progress(what: str, done: float) -> None:
+    """Tell nobody what is done and which share of it."""
 
 
 def examine_draws(
@@ -45,7 +52,7 @@ def examine_draws(
     *,
     steps: int = STEPS,
     seconds: float = SECONDS,
-    progress: Progress = lambda what, done: None,
+    progress: Progress = no_progress,
 ) -> Evidence:
     """Measure every draw, train them all a little, measure again. `recipe` is the training planned."""
     optimizer, weighting = build_optimizer(recipe), build_weighting(recipe)

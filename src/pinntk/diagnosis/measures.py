@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from pinntk.diagnosis.reach import Reach, reach
 from pinntk.diagnosis.units import Units, hidden_units
 from pinntk.domain import Box
+from pinntk.errors import ResidualError
 from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
 from pinntk.kernel import TangentKernel, tangent_kernel
 from pinntk.nets import InputScaling
@@ -42,9 +43,9 @@ class Measures:
     `cancelled` is 1 − ‖Σ λ_k∇L_k‖/Σ ‖λ_k∇L_k‖. `noise` is ‖r₃₂ − r₆₄‖/√N, the rounding of the residual
     in the model's precision, and `residual_rms` the residual itself. `profile` is the mean of r² in bins
     of time of the condition that covers time and most points, None without time. `waves` is the dominant
-    number of waves of that residual along each coordinate. `field_rms` and `field_swing` (standard deviation) are the model's
-    own, `wanted_rms` the field that the linearised problem asks for. `extents` are the half-range and
-    the largest magnitude of the inputs as the network sees them.
+    number of waves of that residual along each coordinate. `field_rms` and `field_swing` (its standard
+    deviation) are the model's own, `wanted_rms` the field that the linearised problem asks for. `extents`
+    are the half-range and the largest magnitude of the inputs as the network sees them.
     """
 
     losses: Mapping[str, float]
@@ -112,6 +113,23 @@ def residuals_at(problem: Problem, model: Model, batch: Batch) -> dict[str, np.n
 @eqx.filter_jit
 def _residuals(problem: Problem, model: Model, batch: Batch) -> dict[str, Array]:
     return problem.residuals(model, batch)
+
+
+def check_finite(problem: Problem, model: Model, batch: Batch) -> None:
+    """Raise `ResidualError` with the first point at which a residual is not finite."""
+    for name, r in _residuals(problem, model, batch).items():
+        values = np.asarray(r, np.float64).reshape(len(r), -1)
+        bad: np.ndarray = np.logical_not(np.all(np.isfinite(values), axis=1))
+        if bad.any():
+            point = np.asarray(batch[name].points)[int(bad.argmax())]
+            where = ", ".join(
+                f"{c} = {x:.6g}" for c, x in zip(problem.domain.coordinates, point, strict=True)
+            )
+            raise ResidualError(
+                f"residual of condition {name!r}",
+                got=f"NaN or infinity at {int(bad.sum())} of {len(bad)} points, first at {where}",
+                expected="finite residuals",
+            )
 
 
 def main_condition(problem: Problem) -> str:

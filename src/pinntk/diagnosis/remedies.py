@@ -118,7 +118,10 @@ def rescale_inputs(e: Evidence) -> Remedies:
 def rescale_outputs(e: Evidence, wanted: float) -> Remedies:  # noqa: ARG001
     """An unknown of order one."""
     size = number(10 ** round(math.log10(wanted))) if wanted > 0 else "1"
-    text = f"Solve for v = u/{size}, in which values are of order one; the natural gradient needs no such change."
+    text = (
+        f"Solve for v = u/{size}, in which values are of order one; the natural gradient needs no such "
+        "change."
+    )
     return (Remedy(text, {}, f"u = {size} * v in every residual"), NATURAL)
 
 

@@ -122,7 +122,7 @@ def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
     }
 
 
-def points(e: Evidence, batch: Mapping[str, Sample]) -> dict[str, list]:
+def points(batch: Mapping[str, Sample]) -> dict[str, list]:
     """The collocation points, by condition."""
     return {n: np.asarray(s.points[:SHOWN], np.float64).tolist() for n, s in batch.items()}
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,12 +14,13 @@ import jax
 import numpy as np
 
 from pinntk.diagnosis import Diagnosis, Draw, Remedy, command_options, examined
+from pinntk.diagnosis.examination import Progress, no_progress
 from pinntk.diagnosis.measures import residuals_at
 from pinntk.diagnosis.remedies import NATURAL
 from pinntk.diagnosis.views import plain
 from pinntk.errors import PinntkError
 from pinntk.jacobian import cast, model_dtype
-from pinntk.problem import Batch, Model, Problem, relative_l2
+from pinntk.problem import Model, Problem, relative_l2
 from pinntk.runs import Setup, prepare
 from pinntk.training import (
     Outcome,
@@ -42,8 +43,6 @@ TRIALS = 5
 LEAST_SECONDS = 4.0
 #: Rounds of the halving: all, the better half, the better half of it.
 ROUNDS = 3
-
-Progress = Callable[[str, float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +102,7 @@ class Treatment:
         return plain({**record, "trials": trials, "winner": winner})
 
 
-def examine(
-    setup: Setup, *, progress: Progress = lambda what, done: None, **options: Any
-) -> Diagnosis:
+def examine(setup: Setup, *, progress: Progress = no_progress, **options: Any) -> Diagnosis:
     """Examine a setup with `DRAWS` networks and sets of points, those of its seed and the next ones."""
     others = [redrawn(setup, setup.seed + i) for i in range(1, DRAWS)]
     draws = [Draw(item.model, item.batch) for item in (setup, *others)]
@@ -131,7 +128,7 @@ def treat(
     diagnosis: Diagnosis,
     budget: float,
     *,
-    progress: Progress = lambda what, done: None,
+    progress: Progress = no_progress,
 ) -> Treatment:
     """Try the remedies of the findings for `budget` seconds in all, by successive halving.
 
@@ -142,7 +139,7 @@ def treat(
     **Raises:** `PinntkError` where the budget is too short to try one remedy.
     """
     remedies = choose(diagnosis)
-    needed = LEAST_SECONDS * (1 + min(1, len(remedies)))
+    needed = least_budget(min(1, len(remedies)))
     if not budget >= needed:
         raise PinntkError(
             "budget",
@@ -178,7 +175,11 @@ def treat(
                 break
         ranked = sorted(racing[1:] if turn == 0 else racing, key=lambda run: run.rank)
         racing = ranked[: max(1, math.ceil(len(ranked) / 2))]
-    trials = [run.trial(kept=run.rounds == ROUNDS or run.finished) for run in runs if run.result is not None]
+    trials = [
+        run.trial(kept=run.rounds == ROUNDS or run.finished)
+        for run in runs
+        if run.result is not None
+    ]
     first, others = trials[0], sorted(trials[1:], key=_rank)
     return Treatment(
         (first, *others),
@@ -186,6 +187,11 @@ def treat(
         time.perf_counter() - began,
         interrupted,
     )
+
+
+def least_budget(remedies: int) -> float:
+    """Seconds that the baseline and so many remedies need to say anything."""
+    return LEAST_SECONDS * (1 + remedies)
 
 
 def choose(diagnosis: Diagnosis) -> list[Remedy]:
@@ -234,9 +240,7 @@ class Score:
         weights = ntk_weights(rates, dict.fromkeys(rates, 1)) if rates else {}
         least = min((float(w) for w in weights.values()), default=1.0)
         self.weights = {n: float(w) / least for n, w in weights.items()}
-        self.points: Batch = {
-            name: sample for name, sample in self.problem.held_out(setup.key, np.float64).items()
-        }
+        self.points = self.problem.held_out(setup.key, np.float64)
         self.targets = self.problem.test_points(np.float64)
 
     def __call__(self, model: Model) -> float:

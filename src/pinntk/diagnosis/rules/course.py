@@ -1,0 +1,246 @@
+"""Rules about the course of training: step size, points, causality, spectral bias."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pinntk.diagnosis import remedies as cure
+from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.findings import Finding, Illness, Severity
+from pinntk.diagnosis.first_look import STUCK
+from pinntk.diagnosis.measures import main_condition
+from pinntk.diagnosis.words import number, percent, times
+from pinntk.training import NATURAL
+
+#: Sampling a band of m modes takes 2m points (Shannon); fewer than m cannot even see them all.
+NYQUIST = 2.0
+#: Held-out over trained loss that calls a residual overfitted: its rms is then 3 (10) times larger.
+OVERFIT, OVERFIT_SEVERE = 10.0, 100.0
+#: Early over late residual that calls causality violated: the mean square differs by an order.
+CAUSAL = 10.0
+#: Gradient descent with a step this far below the stable one wastes the budget: two decimal orders.
+FAR_BELOW = 100.0
+
+
+def step_size(e: Evidence) -> Finding | None:
+    """A step above the stable one, or one that cannot get anywhere in the planned steps."""
+    eta, planned = e.recipe.learning_rate, e.baseline.planned
+    if e.recipe.optimizer == NATURAL:
+        return None
+    stable = e.median(lambda i: 1 / e.before[i].reach.modes.largest)
+    moved = e.share(lambda i: e.baseline.diverged[i])
+    evidence = {
+        "learning rate": eta,
+        "largest stable step of gradient descent": stable,
+        "draws that diverged": moved,
+    }
+    descent = e.recipe.optimizer == "sgd"
+    if (descent and eta > stable) or moved > 0.5:
+        bound = f"; it is stable up to {number(stable)}" if descent else ""
+        sentence = f"Step size: a learning rate of {number(eta)} diverges{bound}."
+        reason = "A step longer than 2 over the curvature overshoots, further every time."
+        share = 1.0 if descent and eta > stable else moved
+        return Finding(
+            Illness.STEP_SIZE,
+            Severity.SEVERE,
+            share,
+            sentence,
+            reason,
+            evidence,
+            "losses",
+            cure.other_step(e, stable),
+        )
+    if e.smaller_step is not None and e.smaller_step > 1 / STUCK:
+        evidence["loss over that with a tenth of the step"] = e.smaller_step
+        sentence = (
+            f"Step size: {number(eta)} is too large; with a tenth of it the loss is "
+            f"{times(e.smaller_step)} lower after {e.baseline.done:,} steps."
+        )
+        reason = (
+            "The loss swings instead of falling: every step overshoots in the steep directions."
+        )
+        return Finding(
+            Illness.STEP_SIZE,
+            Severity.SEVERE,
+            1.0,
+            sentence,
+            reason,
+            evidence,
+            "losses",
+            cure.other_step(e, stable),
+        )
+    stuck = e.share(lambda i: bool(e.stuck(i)))
+    if descent and eta * FAR_BELOW < stable and stuck > 0.5:
+        evidence["stable step over it"] = stable / eta
+        sentence = (
+            f"Step size: {number(eta)} is {times(stable / eta)} below the largest stable step, "
+            f"{number(stable)}."
+        )
+        reason = "Gradient descent needs as many times more steps."
+        return Finding(
+            Illness.STEP_SIZE,
+            Severity.SEVERE,
+            stuck,
+            sentence,
+            reason,
+            evidence,
+            "losses",
+            cure.other_step(e, stable),
+        )
+    travel = eta * planned
+    if not descent and travel < e.parameter_rms and stuck > 0.5:
+        evidence["way of a parameter in all steps, at most"] = travel
+        evidence["size of the parameters (rms)"] = e.parameter_rms
+        sentence = (
+            f"Step size: {planned:,} steps of {number(eta)} move a parameter by {number(travel)} at most, "
+            f"less than its own size, {number(e.parameter_rms)}."
+        )
+        reason = (
+            "Adam moves every parameter by about its learning rate a step, whatever the gradient."
+        )
+        return Finding(
+            Illness.STEP_SIZE,
+            Severity.SEVERE,
+            stuck,
+            sentence,
+            reason,
+            evidence,
+            "losses",
+            cure.other_step(e, stable),
+        )
+    return None
+
+
+def points(e: Evidence) -> Finding | None:
+    """Too few collocation points for what the network can learn."""
+    name = main_condition(e.problem)
+    rows = e.before[0].rows[name]
+    count = e.problem.condition(name).points
+    held = lambda i: _overfit(e, i, name)
+    ratio = e.median(held)
+    modes = e.median(lambda i: e.dense_learnable[i])
+    evidence = {
+        "points": count,
+        "modes that the planned steps learn": modes,
+        "held-out loss over trained loss": ratio,
+    }
+    few = count < NYQUIST * modes
+    share = e.share(lambda i: count < NYQUIST * e.dense_learnable[i] or held(i) > OVERFIT)
+    if share <= 0.5 or not (few or ratio > OVERFIT_SEVERE):
+        return None
+    severe = e.share(lambda i: held(i) > OVERFIT) > 0.5
+    seen = (
+        f"between them the loss is {times(ratio)} that on them"
+        if ratio > OVERFIT
+        else "the network can fit each of them by itself"
+    )
+    sentence = (
+        f"Too few points: {count} for '{name}', where the network learns about {number(modes)} modes; "
+        f"{seen}."
+    )
+    reason = "A residual that vanishes on the points says nothing about the field between them."
+    severity = Severity.SEVERE if severe else Severity.MODERATE
+    needed = int(2 ** math.ceil(math.log2(max(NYQUIST * 2 * modes, 4 * rows))))
+    return Finding(
+        Illness.POINTS,
+        severity,
+        share,
+        sentence,
+        reason,
+        evidence,
+        "maps",
+        cure.more_points(e, name, needed),
+    )
+
+
+def _overfit(e: Evidence, draw: int, name: str) -> float:
+    held = e.baseline.held_out.get(name)
+    if held is None:
+        return 1.0
+    trained = e.baseline.losses[name][-1, draw]
+    return float(held[-1, draw] / trained) if trained > 0 else 1.0
+
+
+def causality(e: Evidence) -> Finding | None:
+    """A residual that is fitted late in time while early times are not."""
+
+    def ratio(i: int) -> float:
+        profile = e.after[i].profile
+        if profile is None:
+            return 1.0
+        late = float(np.median(profile[len(profile) // 2 :]))
+        return float(profile[: len(profile) // 4].mean()) / late if late > 0 else math.inf
+
+    share = e.share(lambda i: ratio(i) > CAUSAL and bool(e.stuck(i)))
+    if share <= 0.5:
+        return None
+    size = e.median(ratio)
+    sentence = (
+        f"Causality: the equation is fitted {times(size)} better late in time than early, though what is "
+        "late follows from what is early."
+    )
+    reason = (
+        "A field that is right for the equation but grew from wrong early values solves nothing."
+    )
+    evidence = {
+        "early over late mean square residual": size,
+        "stuck conditions": ", ".join(e.stuck(0)) or "none",
+    }
+    return Finding(
+        Illness.CAUSALITY,
+        Severity.SEVERE,
+        share,
+        sentence,
+        reason,
+        evidence,
+        "maps",
+        cure.follow_time(e),
+    )
+
+
+def spectral_bias(e: Evidence) -> Finding | None:
+    """Residual energy in modes that the planned steps do not learn, however the conditions are weighted."""
+    if e.recipe.optimizer == NATURAL:
+        return None
+
+    def slow(i: int) -> list[str]:
+        alone = e.after[i].reach.alone
+        return [name for name in e.stuck(i) if alone[name] > STUCK]
+
+    share = e.share(lambda i: bool(slow(i)))
+    if share <= 0.5:
+        return None
+    names = [name for i in range(e.draws) for name in slow(i)]
+    name = max(set(names), key=names.count)
+    alone = e.median(lambda i: e.after[i].reach.alone[name])
+    waves = _waves(e)
+    fastest = max(waves, key=lambda k: waves[k]) if waves else None
+    evidence = {
+        "share of the residual out of reach": alone,
+        "share of its loss that is expected to stay": e.median(lambda i: e.left(i)[name]),
+    } | {f"waves of the residual along {k}": v for k, v in waves.items()}
+    tail = f", most of it near {number(waves[fastest])} waves along {fastest}" if fastest else ""
+    sentence = (
+        f"Spectral bias: {percent(alone)} of what is left of '{name}' lies in modes that "
+        f"{e.baseline.planned:,} steps do not learn{tail}."
+    )
+    reason = (
+        "Networks learn slow waves first; the kernel's eigenvalues fall steeply with frequency."
+    )
+    return Finding(
+        Illness.SPECTRAL_BIAS,
+        Severity.SEVERE,
+        share,
+        sentence,
+        reason,
+        evidence,
+        "modes",
+        cure.raise_frequencies(e, waves),
+    )
+
+
+def _waves(e: Evidence) -> dict[str, float]:
+    names = e.after[0].waves
+    return {k: e.median(lambda i, k=k: e.after[i].waves[k]) for k in names}
