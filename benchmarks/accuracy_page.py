@@ -171,8 +171,10 @@ def disturbed(record: Record) -> str:
         )
     if median_of(loads) > record["cores"] + 0.5:
         return (
-            f"\n**Disturbed:** the machine's load was {median_of(loads):.1f} where "
-            f"{record['cores']} core(s) were meant to be used; the times are too long.\n"
+            "\n**Other programs ran meanwhile.** On average "
+            f"{median_of(loads):.1f} processes wanted to run at a time, where a run of this page alone "
+            f"takes {record['cores']} core(s). On an idle machine the times may be shorter, and the steps "
+            "in the same time more.\n"
         )
     return ""
 
