@@ -172,7 +172,7 @@ def disturbed(record: Record) -> str:
     if median_of(loads) > record["cores"] + 0.5:
         return (
             "\n**Other programs ran meanwhile.** On average "
-            f"{median_of(loads):.1f} processes wanted to run at a time, where a run of this page alone "
+            f"{median_of(loads):.1f} processes wanted to run at a time, where a run of this page alone\n"
             f"takes {record['cores']} core(s). On an idle machine the times may be shorter, and the steps "
             "in the same time more.\n"
         )
