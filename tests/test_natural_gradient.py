@@ -13,7 +13,7 @@ from helpers import CASES, LinearModel, mlp, poisson, sample, wave
 from pinntk.conditions import Condition
 from pinntk.domain import Interval
 from pinntk.errors import MemoryLimitError, PinntkError, PinntkWarning
-from pinntk.jacobian import cast, dense, trainable
+from pinntk.jacobian import cast, dense, parameter_count, trainable
 from pinntk.nets import MLP
 from pinntk.optim import (
     Cholesky,
@@ -24,7 +24,8 @@ from pinntk.optim import (
     Status,
     adam,
 )
-from pinntk.optim.linear import cholesky, nystrom, residual_space
+from pinntk.optim.linear import cholesky, nystrom, residual_form, residual_space
+from pinntk.optim.solvers import plan
 from pinntk.problem import Problem
 from pinntk.training import Outcome, train
 from pinntk.weighting import Fixed
@@ -290,6 +291,27 @@ def test_memory_that_does_not_suffice_is_said_with_a_way_out(x64, monkeypatch):
     with pytest.raises(MemoryLimitError, match="ConjugateGradients") as caught:
         NaturalGradient(solver=Cholesky()).plan(*arguments)
     assert "11 residuals of 46 parameters, which take" in str(caught.value)
+
+
+def test_the_plan_counts_the_jacobian_that_residual_space_holds(x64):
+    """Factors of a wide network are smaller than its J: between the two a direct solve still fits."""
+    problem = wave().with_points({"residual": 40})
+    batch = sample(problem, dtype=jnp.float64)
+    weights = {n: jnp.asarray(1.0) for n in problem.names}
+    for width, form in ((80, "factored"), (7, "dense")):
+        model = cast(MLP(2, width=width, depth=3, key=jax.random.key(0)), jnp.float64)
+        parameters, rest = trainable(model)
+        objective = Objective(problem, rest, weights, batch)
+        n, p = sum(objective.rows(parameters).values()), parameter_count(model)
+        chosen = residual_form(objective, parameters)
+        assert chosen.form == form
+        found = plan(Cholesky("residuals"), objective, parameters)
+        assert found.bytes == 2 * chosen.costs[form].held + 4 * 8 * n**2
+        by_dense = 2 * 8 * n * p + 4 * 8 * n**2
+        assert (found.bytes < by_dense / 2) == (form == "factored")
+        assert (found.bytes == by_dense) == (form == "dense")  # control
+        between = plan(None, objective, parameters, memory_limit=0.9 * by_dense).solver
+        assert isinstance(between, Cholesky if form == "factored" else ConjugateGradients)
 
 
 def test_float32_and_too_few_points_are_said():
