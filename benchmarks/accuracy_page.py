@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from collections.abc import Iterable
@@ -17,15 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from common import keep_page
+from common import DOCS, RESULTS, MadePage
 from kernel_tables import table
 from pinntk.report.figures import save
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
 
-ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "results" / "time_to_accuracy.json"
-PAGE = ROOT / "docs" / "time-to-accuracy.md"
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
 #: What an optimiser is called on the page, and what it is.
@@ -176,8 +171,10 @@ def disturbed(record: Record) -> str:
         )
     if median_of(loads) > record["cores"] + 0.5:
         return (
-            f"\n**Disturbed:** the machine's load was {median_of(loads):.1f} where "
-            f"{record['cores']} core(s) were meant to be used; the times are too long.\n"
+            "\n**Other programs ran meanwhile.** On average "
+            f"{median_of(loads):.1f} processes wanted to run at a time, where a run of this page alone\n"
+            f"takes {record['cores']} core(s). On an idle machine the times may be shorter, and the steps "
+            "in the same time more.\n"
         )
     return ""
 
@@ -260,20 +257,13 @@ JAX {versions["jax"]}, Python {record["python"]}. This page is written by
 """
 
 
-def write_page(record: Record) -> None:
-    keep_page(PAGE, page(record))
-
-
-def main() -> int:
-    """Write page and figure, or with `--check` say whether the page is out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    record = json.loads(RECORD.read_text())
-    if not check:
-        draw(record, RECORD)
-    return keep_page(PAGE, page(record), "benchmarks/accuracy_page.py" if check else "")
-
+MADE = MadePage(
+    DOCS / "time-to-accuracy.md",
+    RESULTS / "time_to_accuracy.json",
+    "benchmarks/accuracy_page.py",
+    page,
+    draw,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(MADE.main(__doc__))

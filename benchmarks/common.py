@@ -13,9 +13,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -108,6 +109,38 @@ def keep_page(page: Path, text: str, checked_by: str = "") -> int:
         return 0
     print(f"{page.name} is not what results/ says: run python {checked_by}")
     return 1
+
+
+class MadePage(NamedTuple):
+    """A page of the documentation and its figure, both made from a record in results/.
+
+    `draw(record, target)` writes the figure beside the record; `script` is what one runs to do it all.
+    """
+
+    page: Path
+    record: Path
+    script: str
+    text: Callable[[dict[str, Any]], str]
+    draw: Callable[[dict[str, Any], Path], None]
+
+    def renew(self, written: Path | None) -> None:
+        """After a run: the figure beside its record, and the page where it is the record of results/."""
+        if written is None:
+            return
+        record = json.loads(written.read_text())
+        self.draw(record, written)
+        if written.parent == RESULTS:
+            keep_page(self.page, self.text(record))
+
+    def main(self, description: str | None) -> int:
+        """Write page and figure, or with `--check` say whether the page is out of date."""
+        options = argparse.ArgumentParser(description=description)
+        options.add_argument("--check", action="store_true")
+        check = options.parse_args().check
+        record = json.loads(self.record.read_text())
+        if not check:
+            self.draw(record, self.record)
+        return keep_page(self.page, self.text(record), self.script if check else "")
 
 
 median = statistics.median

@@ -18,7 +18,7 @@ import warnings
 from typing import Any
 
 from common import RESULTS, parser, use_cores, write
-from solver_page import TARGETS, draw, write_page
+from solver_page import MADE, TARGETS
 
 ROWS = 120  # of history that the record keeps
 
@@ -116,12 +116,7 @@ def main() -> None:
         runs = [run for run in old if run["problem"] not in arguments.problems] + runs
         runs.sort(key=lambda run: (list(TARGETS).index(run["problem"]), run["seed"]))
     record = {"dtype": "float64", "runs": runs}
-    target = write("solver_accuracy", arguments, record, short=True)
-    if target is not None:
-        written = json.loads(target.read_text())
-        draw(written, target)
-        if target.parent == RESULTS:
-            write_page(written)
+    MADE.renew(write("solver_accuracy", arguments, record, short=True))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
 import sys
@@ -17,15 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import keep_page
+from common import DOCS, RESULTS, MadePage
 from kernel_tables import table
 from pinntk.report.figures import save
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
-
-ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "results" / "solver_accuracy.json"
-PAGE = ROOT / "docs" / "solver-accuracy.md"
 
 Record = dict[str, Any]
 
@@ -251,20 +245,13 @@ Python {record["python"]}, median load of the machine {load}. This page is writt
 """
 
 
-def write_page(record: Record) -> None:
-    keep_page(PAGE, page(record))
-
-
-def main() -> int:
-    """Write page and figure, or with `--check` say whether the page is out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    record = json.loads(RECORD.read_text())
-    if not check:
-        draw(record, RECORD)
-    return keep_page(PAGE, page(record), "benchmarks/solver_page.py" if check else "")
-
+MADE = MadePage(
+    DOCS / "solver-accuracy.md",
+    RESULTS / "solver_accuracy.json",
+    "benchmarks/solver_page.py",
+    page,
+    draw,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(MADE.main(__doc__))

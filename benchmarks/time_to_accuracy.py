@@ -22,8 +22,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from accuracy_page import TARGETS, draw, write_page
-from common import RESULTS, parser, use_cores, write
+from accuracy_page import MADE, TARGETS
+from common import parser, use_cores, write
 from optimizers import OWN, PEERS
 from pinntk.errors import PinntkError
 from pinntk.jacobian import trainable
@@ -180,12 +180,7 @@ def main() -> None:
         "optimistix": importlib.metadata.version("optimistix"),
         "runs": runs,
     }
-    target = write("time_to_accuracy", arguments, record, short=True)
-    if target is not None:
-        written = json.loads(target.read_text())
-        draw(written, target)
-        if target.parent == RESULTS:
-            write_page(written)
+    MADE.renew(write("time_to_accuracy", arguments, record, short=True))
 
 
 if __name__ == "__main__":

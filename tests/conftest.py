@@ -1,9 +1,29 @@
 """Strict by default: rank promotion raises, and warnings are errors (see pyproject.toml)."""
 
+import os
+import shutil
+
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def _own_cache() -> None:
+    """What was compiled before, if it is kept anywhere, in a copy for this worker alone.
+
+    JAX does not lock its cache: who reads what another one is writing is warned.
+    """
+    kept, worker = (os.environ.get(n) for n in ("JAX_COMPILATION_CACHE_DIR", "PYTEST_XDIST_WORKER"))
+    if kept and worker:
+        own = f"{kept}-{worker}"
+        if os.path.isdir(kept):
+            shutil.copytree(kept, own, dirs_exist_ok=True)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = own
+        jax.config.update("jax_compilation_cache_dir", own)
+
+
+_own_cache()
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pinntk.domain import Box
+from pinntk.conditions import Condition
+from pinntk.domain import Box, Interval, Points, Union
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP, Constrained, PeriodicFeatures
 from pinntk.optim import Cholesky, NaturalGradient
-from pinntk.problem import Hard
+from pinntk.problem import Hard, Problem
 from pinntk.problems import PROBLEMS, library_problem
 from pinntk.recipe import Recipe, natural
 from pinntk.runs import set_up
@@ -106,6 +107,21 @@ def test_what_cannot_be_hard_is_explained():
     build_model(Recipe(hard=True), torus, {}, jax.random.key(0))  # both have the period 2 scaled
     with pytest.raises(PinntkError, match="unit, where several coordinates are periodic"):
         build_model(Recipe(hard=True, scaling="none"), torus, {}, jax.random.key(0))
+
+
+def test_a_domain_without_extents_has_no_period():
+    """Scattered points or a union: said as an error, whatever the scaling."""
+    rod = Interval(x=(0.0, 1.0))
+    scattered = Points(np.linspace(0.0, 1.0, 5)[:, None], ("x",))
+    for domain, kind in ((scattered, "Points"), (Union([rod]), "Union")):
+        fit = Condition("fit", lambda u, x: u(x), domain, 5)
+        problem = Problem("p", domain, [fit], hard=Hard((), periodic=("x",)))
+        with pytest.raises(PinntkError, match=f"hard: got .* periodic in x on a {kind}"):
+            build_model(Recipe(hard=True, scaling="none"), problem, {}, jax.random.key(0))
+    ring = dataclasses.replace(
+        problem, domain=rod, conditions=[dataclasses.replace(fit, where=rod)]
+    )
+    build_model(Recipe(hard=True, scaling="none"), ring, {}, jax.random.key(0))  # control
 
 
 def test_the_natural_recipe_is_a_recipe_and_says_its_settings():

@@ -1,6 +1,7 @@
 """The natural gradient against dense algebra in NumPy, its refusals, and what it reaches."""
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -13,7 +14,7 @@ from helpers import CASES, LinearModel, mlp, poisson, sample, wave
 from pinntk.conditions import Condition
 from pinntk.domain import Interval
 from pinntk.errors import MemoryLimitError, PinntkError, PinntkWarning
-from pinntk.jacobian import cast, dense, trainable
+from pinntk.jacobian import cast, dense, parameter_count, trainable
 from pinntk.nets import MLP
 from pinntk.optim import (
     Cholesky,
@@ -24,7 +25,8 @@ from pinntk.optim import (
     Status,
     adam,
 )
-from pinntk.optim.linear import cholesky, nystrom, residual_space
+from pinntk.optim.linear import cholesky, nystrom, residual_form, residual_space
+from pinntk.optim.solvers import plan
 from pinntk.problem import Problem
 from pinntk.training import Outcome, train
 from pinntk.weighting import Fixed
@@ -37,7 +39,7 @@ SPACES = {
 WEIGHTS = {"poisson": {"boundary": 30.0, "residual": 0.5}, "wave": {"u": 7.0, "ut": 2.0}}
 
 
-def setting(name="poisson", model=None):
+def setting(name, model=None):
     """An objective with uneven weights, its parameters, and r̃ and J̃ by NumPy from the dense form."""
     case = CASES[name]()
     problem, model = case.problem, case.model if model is None else model
@@ -52,16 +54,23 @@ def setting(name="poisson", model=None):
     return Objective(problem, rest, weights, batch), parameters, r, j
 
 
+@functools.cache
+def prepared(name):
+    """The setting with the case's own model, for the tests that only read it. Under x64."""
+    return setting(name)
+
+
 def ridge(j, r, mu):
     """The step −(JᵀJ + μI)⁻¹Jᵀr as a least-squares problem: nothing of either matrix is formed."""
     rows = np.concatenate([j, np.sqrt(mu) * np.eye(j.shape[1])])
     return np.linalg.lstsq(rows, -np.concatenate([r, np.zeros(j.shape[1])]), rcond=None)[0]
 
 
-@pytest.mark.parametrize("name", ["poisson", "wave"])
-@pytest.mark.parametrize("solver", SPACES)
+@pytest.mark.parametrize(
+    ("name", "solver"), [*(("poisson", solver) for solver in SPACES), ("wave", "residuals")]
+)
 def test_a_step_is_the_regularised_least_squares_solution(x64, name, solver):
-    objective, parameters, r, j = setting(name)
+    objective, parameters, r, j = prepared(name)
     optimizer = NaturalGradient(acceleration=False, solver=SPACES[solver])
     state = optimizer.init(parameters)._replace(damping=jnp.asarray(50.0))
     after, state, losses = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
@@ -77,7 +86,7 @@ def test_a_step_is_the_regularised_least_squares_solution(x64, name, solver):
 
 @pytest.mark.parametrize("solver", SPACES)
 def test_the_acceleration_is_the_second_derivative_along_the_step(x64, solver):
-    objective, parameters, r, j = setting("wave")
+    objective, parameters, r, j = prepared("wave")
     optimizer = NaturalGradient(solver=SPACES[solver])
     mu = 50.0
     state = optimizer.init(parameters)._replace(damping=jnp.asarray(mu))
@@ -240,7 +249,7 @@ def test_nystrom_finds_a_matrix_of_low_rank_and_the_top_of_another(x64):
 
 
 def test_spring_solves_for_the_vector_nearest_to_the_step_before(x64):
-    objective, parameters, r, j = setting("wave")
+    objective, parameters, r, j = prepared("wave")
     optimizer = Spring(damping=1e-2, momentum=0.7, step_length=0.5)
     before = np.random.default_rng(0).normal(size=j.shape[1])
     state = optimizer.init(parameters)._replace(direction=jnp.asarray(before))
@@ -290,6 +299,27 @@ def test_memory_that_does_not_suffice_is_said_with_a_way_out(x64, monkeypatch):
     with pytest.raises(MemoryLimitError, match="ConjugateGradients") as caught:
         NaturalGradient(solver=Cholesky()).plan(*arguments)
     assert "11 residuals of 46 parameters, which take" in str(caught.value)
+
+
+def test_the_plan_counts_the_jacobian_that_residual_space_holds(x64):
+    """Factors of a wide network are smaller than its J: between the two a direct solve still fits."""
+    problem = wave().with_points({"residual": 40})
+    batch = sample(problem, dtype=jnp.float64)
+    weights = {n: jnp.asarray(1.0) for n in problem.names}
+    for width, form in ((80, "factored"), (7, "dense")):
+        model = cast(MLP(2, width=width, depth=3, key=jax.random.key(0)), jnp.float64)
+        parameters, rest = trainable(model)
+        objective = Objective(problem, rest, weights, batch)
+        n, p = sum(objective.rows(parameters).values()), parameter_count(model)
+        chosen = residual_form(objective, parameters)
+        assert chosen.form == form
+        found = plan(Cholesky("residuals"), objective, parameters)
+        assert found.bytes == 2 * chosen.costs[form].held + 4 * 8 * n**2
+        by_dense = 2 * 8 * n * p + 4 * 8 * n**2
+        assert (found.bytes < by_dense / 2) == (form == "factored")
+        assert (found.bytes == by_dense) == (form == "dense")  # control
+        between = plan(None, objective, parameters, memory_limit=0.9 * by_dense).solver
+        assert isinstance(between, Cholesky if form == "factored" else ConjugateGradients)
 
 
 def test_float32_and_too_few_points_are_said():

@@ -21,7 +21,7 @@ from pinntk.paper.drift import fit_exponent
 from pinntk.paper.sweep import draw_models, model_of, train_many
 from pinntk.paper.training import trained
 from pinntk.problems import poisson1d_paper
-from pinntk.runs import set_up, start_run
+from pinntk.runs import set_up, start_run, trained_model
 from pinntk.training import progress_bar
 from pinntk.weighting import Fixed, NTKWeights
 
@@ -126,21 +126,26 @@ def kept_run(folder, **options):
     return trained(folder, "wave1d", "paper", changes, **options)
 
 
-def test_snapshots_are_the_models_of_their_steps(tmp_path):
-    run = kept_run(tmp_path / "run")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted, and where it is."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    return kept_run(folder), folder
+
+
+def test_snapshots_are_the_models_of_their_steps(whole):
+    run, folder = whole
     assert sorted(run.models) == [0, 20, 40]
-    for step in (20, 40):
-        alone = start_run(set_up("wave1d", "paper", {**CHANGES, "steps": step}, 0))
-        assert eqx.tree_equal(run.models[step], alone.model)
+    alone = start_run(set_up("wave1d", "paper", {**CHANGES, "steps": 20}, 0))
+    assert eqx.tree_equal(run.models[20], alone.model)
+    assert eqx.tree_equal(run.models[40], trained_model(folder)[2])  # of the last checkpoint
     assert not eqx.tree_equal(run.models[20], run.models[40])
-    again = kept_run(tmp_path / "run")
+    again = kept_run(folder)
     assert again.result == run.result
     assert eqx.tree_equal(again.models, run.models)
 
 
-def test_a_run_that_was_cut_short_goes_on(tmp_path):
-    whole = kept_run(tmp_path / "whole")
-
+def test_a_run_that_was_cut_short_goes_on(tmp_path, whole):
     class Stop:
         def row(self, row):
             pass
@@ -156,14 +161,13 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path):
         kept_run(tmp_path / "cut", observers=[Stop()])
     assert json.loads((tmp_path / "cut" / "result.json").read_text())["outcome"] == "interrupted"
     resumed = kept_run(tmp_path / "cut")
-    assert eqx.tree_equal(resumed.models, whole.models)
+    assert eqx.tree_equal(resumed.models, whole[0].models)
 
 
-def test_a_run_of_other_settings_is_refused(tmp_path):
-    kept_run(tmp_path / "run")
+def test_a_run_of_other_settings_is_refused(whole):
     for other in ({"seed": 1}, {"changes": {"steps": 50}}):
         with pytest.raises(RunError, match="a run of other settings"):
-            kept_run(tmp_path / "run", **other)
+            kept_run(whole[1], **other)
 
 
 def test_a_run_that_diverges_is_named(tmp_path):

@@ -17,8 +17,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.jacobian import (
+    Choice,
     Use,
     apply_transpose,
+    choose,
     dense,
     gram,
     jacobian,
@@ -62,11 +64,18 @@ def parameter_space(objective: Objective, parameters: Any, rows: dict[str, int])
     return Linearization(residual, residual @ matrix, mean, factorize)
 
 
+def residual_form(objective: Objective, parameters: Any) -> Choice:
+    """The form of J in residual space, by the machine's memory: not by what is free at the moment."""
+    problem, model, batch = objective.problem, objective.model(parameters), objective.batch
+    return choose(problem, model, batch, Use.GRAM, memory_limit=total_memory() / 2)
+
+
 def residual_space(objective: Objective, parameters: Any, rows: dict[str, int]) -> Linearization:
     """By Cholesky of J̃J̃ᵀ + μI, of size N: J in the form that `pinntk.jacobian.choose` finds."""
     problem, model, batch = objective.problem, objective.model(parameters), objective.batch
-    # The limit keeps the choice of the form independent of what memory is free at the moment.
-    operator = jacobian(problem, model, batch, Use.GRAM, memory_limit=total_memory() / 2)
+    operator = jacobian(
+        problem, model, batch, Use.GRAM, form=residual_form(objective, parameters).form
+    )
     scales = objective.scales(rows)
     scale = jnp.concatenate([jnp.full(count, scales[name]) for name, count in rows.items()])
     residual = objective.stack(operator.residuals)

@@ -10,7 +10,13 @@ from jaxtyping import Array
 
 from pinntk.errors import MemoryLimitError, PinntkError, check_name
 from pinntk.jacobian import model_dtype, parameter_count, total_memory
-from pinntk.optim.linear import Linearization, implicit_space, parameter_space, residual_space
+from pinntk.optim.linear import (
+    Linearization,
+    implicit_space,
+    parameter_space,
+    residual_form,
+    residual_space,
+)
 from pinntk.optim.objective import Objective
 
 #: Above this size of the matrix a Cholesky factorisation takes more than a minute on one core.
@@ -58,7 +64,8 @@ class ConjugateGradients:
 class Plan:
     """The solver for a problem's sizes. `print` of it gives the reasons.
 
-    `bytes` is what a step holds at once: J, its matrix and the factor of it.
+    `bytes` is what a step holds at once: J, in factors where residual space takes it so, its matrix and
+    the factor of it.
     """
 
     solver: Cholesky | ConjugateGradients
@@ -100,15 +107,20 @@ def plan(
     asked = None if solver is None else solver.space
     space = asked or ("parameters" if p <= n else "residuals")
     size = p if space == "parameters" else n
+    if solver is None and size > LARGEST:
+        return dataclasses.replace(iterative, reason=f"a matrix of {size:,} rows is too slow")
+    held = float(item * n * p)
+    if space == "residuals":
+        choice = residual_form(objective, parameters)
+        if choice.form == "factored":
+            held = choice.costs["factored"].held
     direct = Plan(
         Cholesky(space),
         n,
         p,
-        item * (2.0 * n * p + 4.0 * size**2),
+        2.0 * held + 4.0 * item * size**2,
         ASKED if asked else f"the smaller matrix is {size:,} × {size:,}",
     )
-    if solver is None and size > LARGEST:
-        return dataclasses.replace(iterative, reason=f"a matrix of {size:,} rows is too slow")
     if direct.bytes <= limit:
         return direct
     if solver is None:

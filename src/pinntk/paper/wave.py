@@ -270,7 +270,7 @@ _SMOKE = Config(
     steps=60,
     snapshots=(0, 20, 40, 60),
     checkpoint_every=20,
-    small_width=8,
+    small_width=16,  # which are the runs of the figure once more
     small_seeds=(0,),
 )
 _SIZES = {"smoke": _SMOKE, "paper": Config()}

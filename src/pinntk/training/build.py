@@ -153,7 +153,13 @@ def _embedding(
     if periodic:
         axes = tuple(problem.domain.coordinates.index(name) for name in periodic)
         domain = problem.domain
-        assert isinstance(domain, Box)
+        if not isinstance(domain, Box):
+            raise PinntkError(
+                "hard",
+                got=f"a network periodic in {', '.join(periodic)} on a {type(domain).__name__}",
+                expected="a Box as the problem's domain, whose extents are the periods",
+                fix="Give the problem a Box, or use hard=False.",
+            )
         extents = {(domain.upper[i] - domain.lower[i]) / _scale(scaling, i) for i in axes}
         if max(extents) > min(extents) * (1 + 1e-12):
             raise PinntkError(

@@ -46,12 +46,8 @@ def _over_domain(problem: Problem, condition: Condition) -> bool:
     return (where is problem.domain or full) and condition.targets is None
 
 
-@dataclasses.dataclass(frozen=True)
-class AsConditioned(AbstractResampling):
-    """Each condition's own way: fixed points, or new ones every `redraw_every` steps."""
-
-    def counts(self, problem: Problem, step: int) -> dict[str, int]:  # noqa: ARG002
-        return _all_points(problem)
+class _AbstractRedrawing(AbstractResampling):
+    """The points of a step are those that the conditions ask for."""
 
     def refresh(
         self,
@@ -62,6 +58,14 @@ class AsConditioned(AbstractResampling):
         key: PRNGKeyArray,
     ) -> Batch:
         return problem.redraw(batch, step, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class AsConditioned(_AbstractRedrawing):
+    """Each condition's own way: fixed points, or new ones every `redraw_every` steps."""
+
+    def counts(self, problem: Problem, step: int) -> dict[str, int]:  # noqa: ARG002
+        return _all_points(problem)
 
     def next_change(self, step: int) -> int | None:  # noqa: ARG002
         return None
@@ -144,7 +148,7 @@ class ByResidual(AbstractResampling):
 
 
 @dataclasses.dataclass(frozen=True)
-class Growing(AbstractResampling):
+class Growing(_AbstractRedrawing):
     """Few points first, twice as many every so many steps, until the conditions' counts are reached.
 
     For conditions over the domain. Sobol points are kept when others join them. Early steps, which
@@ -173,16 +177,6 @@ class Growing(AbstractResampling):
             if _over_domain(problem, condition) and not isinstance(condition.sampler, UniformGrid):
                 found[condition.name] = math.ceil(share * condition.points)
         return found
-
-    def refresh(
-        self,
-        problem: Problem,
-        model: Model,  # noqa: ARG002
-        batch: Batch,
-        step: Array,
-        key: PRNGKeyArray,
-    ) -> Batch:
-        return problem.redraw(batch, step, key)
 
     def next_change(self, step: int) -> int | None:
         if self._share(step) == 1:
