@@ -1,0 +1,234 @@
+"""Does the doctor find what is wrong? Cases made sick in one known way, and healthy controls.
+
+    python benchmarks/patients.py [--smoke] [--only NAME ...] [--seeds 5] [--workers 1] [--merge]
+    python benchmarks/patients.py --verify [--only NAME ...] [--merge]
+
+Every case of tests/clinic is examined from every seed, and the treatable ones are treated at seed 0, each
+in a process of its own. `--verify` asks no doctor: it trains every case and its healthy twin for their
+planned steps, and records whether the one fails and the other trains. The record
+results/patients.json is written after every process; `--merge` keeps what is in it, so that an
+interrupted run goes on, and what was asked for is measured anew only where it is missing or failed
+(`--again`: in any case). Writes docs/patients.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, parser, use_cores, write
+from patients_page import write_page
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from clinic import PATIENTS
+from clinic.patient import trained, verdict
+
+#: Seconds that a treatment has, and that a process may take before it counts as hanging.
+BUDGET, PATIENCE = 60.0, 900.0
+SMOKE = ("imbalance_poisson", "healthy_poisson")
+#: What is kept of a task to tell it from the others.
+KEY = ("kind", "name", "seed")
+Record = dict[str, Any]
+
+
+def options() -> argparse.Namespace:
+    made = parser(__doc__ or "")
+    made.add_argument("--only", nargs="+", default=list(PATIENTS), choices=list(PATIENTS))
+    made.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
+    made.add_argument("--workers", type=int, default=1, help="processes at a time, a core each")
+    made.add_argument("--budget", type=float, default=BUDGET, help="seconds for a treatment")
+    made.add_argument("--verify", action="store_true", help="train sick and twin; ask no doctor")
+    made.add_argument("--merge", action="store_true", help="keep the record's other results")
+    made.add_argument("--again", action="store_true", help="also measure what is there already")
+    made.add_argument("--worker", default=None, help=argparse.SUPPRESS)
+    arguments = made.parse_args()
+    if arguments.smoke:
+        arguments.only = list(SMOKE) if arguments.only == list(PATIENTS) else arguments.only
+        arguments.seeds, arguments.budget = 1, min(arguments.budget, 10.0)
+    return arguments
+
+
+def tasks(arguments: argparse.Namespace) -> list[Record]:
+    """What is to be done: one training of two or three forms, or one visit to the doctor."""
+    if arguments.verify:
+        return [{"kind": "oracle", "name": name, "seed": 0} for name in arguments.only]
+    found = []
+    for seed in range(arguments.seeds):
+        for name in arguments.only:
+            treat = seed == 0 and PATIENTS[name].treatable
+            budget = arguments.budget if treat else None
+            found.append({"kind": "visit", "name": name, "seed": seed, "budget": budget})
+    return found
+
+
+def work(task: Record) -> Record:
+    """One task, in this process."""
+    warnings.simplefilter("ignore")
+    patient = PATIENTS[task["name"]]
+    if task["kind"] == "oracle":
+        found = {form: trained(patient, form, task["seed"]) for form in patient.forms}
+        return {**found, "against": verdict(patient, found)}
+    return visit(task)
+
+
+def visit(task: Record) -> Record:
+    """Examine, and treat where the task has a budget for it."""
+    from pinntk.treatment import examine, treat
+
+    from pinntk.runs import prepare
+
+    patient = PATIENTS[task["name"]]
+    began = time.perf_counter()
+    setup = prepare(patient.problem(), dict(patient.changes), task["seed"])
+    diagnosis = examine(setup)
+    found: Record = {
+        "seconds": round(time.perf_counter() - began, 2),
+        "findings": [
+            {
+                "illness": str(finding.illness),
+                "severity": str(finding.severity),
+                "confidence": finding.confidence,
+                "sentence": finding.sentence,
+                "remedies": [remedy.option or remedy.text for remedy in finding.remedies],
+            }
+            for finding in diagnosis.findings
+        ],
+    }
+    if task["budget"] is not None:
+        began = time.perf_counter()
+        treatment = treat(setup, diagnosis, task["budget"])
+        seconds = round(time.perf_counter() - began, 2)
+        found["treatment"] = {"seconds": seconds, **treated(treatment.as_dict())}
+    return found
+
+
+def treated(record: Record) -> Record:
+    """What counts of a treatment: the winner's setting, and the errors of the baseline and of it."""
+    winner = record.get("winner") or {}
+    trials = record.get("trials") or [{}]
+    return {
+        "remedy": winner.get("option") or winner.get("name"),
+        "before": winner.get("relative_l2_before", trials[0].get("relative_l2")),
+        "after": winner.get("relative_l2_after"),
+        "trials": [
+            {key: trial.get(key) for key in ("name", "outcome", "seconds", "relative_l2")}
+            for trial in trials
+        ],
+    }
+
+
+def attempt(task: Record) -> Record:
+    """`work` in a process of its own; a failure is a result too."""
+    command = [sys.executable, __file__, "--worker", json.dumps(task)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"no answer within {PATIENCE:.0f} s"}
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        return {"failed": f"exit code {done.returncode}: {' '.join(last)[:300]}"}
+
+
+def same(one: Record, other: Record) -> bool:
+    return all(one[key] == other[key] for key in KEY)
+
+
+def run(todo: list[Record], workers: int) -> Iterator[Record]:
+    """Every task with its result, as they come."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = {pool.submit(attempt, task): task for task in todo}
+        for done in as_completed(waiting):
+            load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+            yield waiting[done] | done.result() | {"load": load}
+
+
+def shown(result: Record) -> str:
+    """One line of progress."""
+    start = f"{result['name']:28s} seed {result['seed']}"
+    if "failed" in result:
+        return f"{start}  FAILED {result['failed']}"
+    if result["kind"] == "oracle":
+        forms = {form: result[form] for form in ("sick", "twin", "cure") if form in result}
+        errors = (
+            f"{form} {run['outcome']}"
+            if run["relative_l2"] is None
+            else f"{form} {run['relative_l2']:.1e}"
+            for form, run in forms.items()
+        )
+        return f"{start}  {', '.join(errors)}  {result['against'] or 'as planned'}"
+    planted, first = PATIENTS[result["name"]].illness, result["findings"][0]
+    agrees = "ok" if first["illness"] == planted else f"planted: {planted}"
+    line = f"{start}  {first['illness']} ({first['severity']})  {agrees}  {result['seconds']} s"
+    if "treatment" in result:
+        treatment = result["treatment"]
+        line += f"  {treatment['before']} -> {treatment['after']} {treatment['remedy']}"
+    return line
+
+
+def described() -> list[Record]:
+    """The cases, as the page tells them."""
+    return [
+        {
+            "name": patient.name,
+            "illness": str(patient.illness),
+            "strength": patient.strength,
+            "treatable": patient.treatable,
+            "why": patient.why,
+        }
+        for patient in PATIENTS.values()
+    ]
+
+
+def main() -> None:
+    arguments = options()
+    if arguments.worker is not None:
+        print(json.dumps(work(json.loads(arguments.worker))))
+        return
+    use_cores(arguments.workers)
+    target = arguments.out or RESULTS / "patients.json"
+    results: list[Record] = []
+    if arguments.merge and target.exists():
+        results = json.loads(target.read_text())["results"]
+        results = [result for result in results if result["name"] in PATIENTS]
+    todo = tasks(arguments)
+    if not arguments.again:
+        good = [result for result in results if "failed" not in result]
+        todo = [task for task in todo if not any(same(task, result) for result in good)]
+    for result in run(todo, arguments.workers):
+        print(shown(result), flush=True)
+        results = [old for old in results if not same(old, result)] + [result]
+        order = list(PATIENTS)
+        results.sort(key=lambda r: (r["kind"], order.index(r["name"]), r["seed"]))
+        if not arguments.smoke or arguments.out:
+            checkpoint(target, results)
+    record = {"budget": arguments.budget, "cases": described(), "results": results}
+    written = write("patients", arguments, record, short=True)
+    if written is not None and written.parent == RESULTS:
+        write_page(json.loads(written.read_text()))
+
+
+def checkpoint(target: Path, results: list[Record]) -> None:
+    """The results so far, where `--merge` finds them; never half a file."""
+    partial = target.with_suffix(".partial")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = json.loads(target.read_text()) if target.exists() else {}
+    partial.write_text(json.dumps({**old, "results": results}, indent=2) + "\n")
+    partial.replace(target)
+
+
+if __name__ == "__main__":
+    main()
