@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from pinntk.diagnosis.baseline import Baseline, extrapolated
 from pinntk.diagnosis.contradiction import Clash
-from pinntk.diagnosis.first_look import STUCK
+from pinntk.diagnosis.first_look import BALANCED
 from pinntk.diagnosis.measures import Measures
 from pinntk.problem import Problem
 from pinntk.recipe import Recipe
+
+#: A relative error above this is a failure: it is seen in a plot of the solution.
+FAILED = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,21 +55,37 @@ class Evidence:
         """How many networks and sets of points were looked at."""
         return len(self.before)
 
-    def left(self, draw: int) -> dict[str, float]:
-        """The share of its peak that each loss is expected to keep at the planned step."""
+    def decline(self, draw: int) -> dict[str, float]:
+        """Each loss at the planned step over that at the end of the baseline, by its power law."""
         found = {}
         for name, losses in self.baseline.losses.items():
             values = losses[:, draw]
-            peak = float(np.nanmax(values))
             end = extrapolated(self.baseline.steps, values, self.baseline.planned)
-            found[name] = end / peak if peak > 0 else 0.0
+            found[name] = min(1.0, end / float(values[-1])) if values[-1] > 0 else 0.0
         return found
 
+    def errors(self, draw: int) -> dict[str, float]:
+        """The relative error that each condition's residual is expected to leave at the planned step."""
+        decline, shares = self.decline(draw), self.after[draw].linearised.shares
+        return {name: shares[name] * math.sqrt(decline[name]) for name in shares}
+
+    def error(self, draw: int) -> float:
+        """The relative error expected at the planned step: today's, less what the losses still fall."""
+        today = self.after[draw].linearised
+        total = math.sqrt(sum(share**2 for share in today.shares.values()))
+        left = math.sqrt(sum(error**2 for error in self.errors(draw).values()))
+        return today.error * (left / total if total > 0 else 0.0)
+
     def stuck(self, draw: int) -> list[str]:
-        """The conditions that are expected to keep more than `STUCK` of their peak."""
+        """The conditions that are expected to leave more than `FAILED`, the worst first."""
         if self.baseline.diverged[draw]:
             return list(self.problem.names)
-        return [name for name, share in self.left(draw).items() if not share <= STUCK]
+        found = self.errors(draw)
+        if not self.error(draw) > FAILED:
+            return []
+        worst = max(found.values())
+        behind = [n for n, e in found.items() if e > FAILED and e * BALANCED > worst]
+        return sorted(behind, key=lambda name: -found[name])
 
     def share(self, holds: Callable[[int], bool]) -> float:
         """The share of the draws in which something holds."""

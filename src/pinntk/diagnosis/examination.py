@@ -76,7 +76,15 @@ def examine_draws(
     )
     baseline = run(optimizer, draws)
     progress("computing the kernels of the trained networks", 0.7)
-    after = look(baseline.models, [weights_of(baseline, -1, i) for i in range(len(draws))])
+    # A draw that diverged is looked at as it was: its last finite numbers say nothing.
+    ended = [
+        item.model if gone else model
+        for item, model, gone in zip(draws, baseline.models, baseline.diverged, strict=True)
+    ]
+    weights = [
+        start if gone else weights_of(baseline, -1, i) for i, gone in enumerate(baseline.diverged)
+    ]
+    after = look(ended, weights)
     smaller = None
     if recipe.optimizer != NATURAL and _unsteady(baseline):
         progress("trying a tenth of the step", 0.85)
@@ -99,7 +107,7 @@ def examine_draws(
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
-    """All findings, most important first; `healthy` where none is severe and the losses fall."""
+    """All findings, most important first; `healthy` where none is severe and the error is to be small."""
     found = [finding for rule in RULES if (finding := rule(evidence)) is not None]
     severe = lambda: any(finding.severity is Severity.SEVERE for finding in found)
     if not severe():
@@ -112,30 +120,37 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
     return (_healthy(evidence, 1 - share), *ordered(found))
 
 
+def _expected(e: Evidence) -> dict[str, float]:
+    return {
+        f"relative error after {e.baseline.done:,} steps, estimated": e.median(
+            lambda i: e.after[i].linearised.error
+        ),
+        f"relative error expected after {e.baseline.planned:,} steps": e.median(e.error),
+    }
+
+
 def _healthy(e: Evidence, confidence: float) -> Finding:
-    left = {name: e.median(lambda i, n=name: e.left(i)[n]) for name in e.problem.names}
-    worst = max(left, key=lambda name: left[name])
     sentence = (
-        f"Healthy: every loss falls; '{worst}', the slowest, is expected to keep {percent(left[worst])} "
-        f"of its peak after {e.baseline.planned:,} steps."
+        f"Healthy: the relative error is {percent(e.median(lambda i: e.after[i].linearised.error))} after "
+        f"{e.baseline.done:,} steps by the kernel's estimate, and expected to be "
+        f"{percent(e.median(e.error))} after {e.baseline.planned:,}."
     )
     reason = "Nothing that was looked for stands in the way of training."
-    evidence = {f"share of its loss that '{n}' is expected to keep": v for n, v in left.items()}
-    return Finding(Illness.HEALTHY, Severity.NOTE, confidence, sentence, reason, evidence, "losses")
+    return Finding(
+        Illness.HEALTHY, Severity.NOTE, confidence, sentence, reason, _expected(e), "losses"
+    )
 
 
 def _unexplained(e: Evidence, share: float) -> Finding:
     names = [name for i in range(e.draws) for name in e.stuck(i)]
     worst = max(set(names), key=names.count)
-    left = e.median(lambda i: e.left(i)[worst])
     sentence = (
-        f"'{worst}' does not train: it is expected to keep {percent(left)} of its loss after "
-        f"{e.baseline.planned:,} steps, and none of the causes looked for explains it."
+        f"An error of {percent(e.median(e.error))} is expected after {e.baseline.planned:,} steps, most of "
+        f"it from '{worst}', and none of the causes looked for explains it."
     )
     reason = "Longer training may do; the trials say whether something else does."
-    evidence = {f"share of its loss that '{worst}' is expected to keep": left}
     return Finding(
-        Illness.UNEXPLAINED, Severity.MODERATE, share, sentence, reason, evidence, "losses"
+        Illness.UNEXPLAINED, Severity.MODERATE, share, sentence, reason, _expected(e), "losses"
     )
 
 

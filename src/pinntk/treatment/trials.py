@@ -95,11 +95,14 @@ class Treatment:
     seconds: float
     interrupted: bool = False
 
+    def as_dict(self) -> dict[str, Any]:
+        """`trials` and `winner`, JSON-ready, as `docs/record.md` says."""
+        winner = None if self.winner is None else dataclasses.asdict(self.winner)
+        return plain({"trials": [trial.as_dict() for trial in self.trials], "winner": winner})
+
     def added_to(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the diagnosis with the trials in it."""
-        winner = None if self.winner is None else dataclasses.asdict(self.winner)
-        trials = [trial.as_dict() for trial in self.trials]
-        return plain({**record, "trials": trials, "winner": winner})
+        return {**record, **self.as_dict()}
 
 
 def examine(setup: Setup, *, progress: Progress = no_progress, **options: Any) -> Diagnosis:

@@ -167,11 +167,11 @@ def imbalance(e: Evidence) -> Finding | None:
     worst = max(set(names), key=names.count) if severe else slowest
     ratio = e.median(spread)
     untrained = e.median(lambda i: _spread(e.before[i].rates))
-    kept = e.median(lambda i: e.left(i)[worst])
+    kept = e.median(lambda i: e.errors(i)[worst])
     evidence = {
         "rate of the fastest over the slowest": ratio,
         "the same before training, without weights": untrained,
-        f"share of its loss that '{worst}' is expected to keep": kept,
+        f"relative error that '{worst}' is expected to leave": kept,
         f"left of '{worst}' by the kernel, weights as given": e.median(
             lambda i: e.before[i].reach.given[worst]
         ),
@@ -184,7 +184,7 @@ def imbalance(e: Evidence) -> Finding | None:
         f"'{fastest}'"
     )
     sentence += (
-        f", and '{worst}' is left behind: it is expected to keep {percent(kept)} of its loss."
+        f", and '{worst}' is left behind: an error of {percent(kept)} is expected to stay."
         if severe
         else ", which costs steps but lets it follow."
     )

@@ -219,7 +219,7 @@ def spectral_bias(e: Evidence) -> Finding | None:
     fastest = max(waves, key=lambda k: waves[k]) if waves else None
     evidence = {
         "share of the residual out of reach": alone,
-        "share of its loss that is expected to stay": e.median(lambda i: e.left(i)[name]),
+        "relative error expected to stay": e.median(e.error),
     } | {f"waves of the residual along {k}": v for k, v in waves.items()}
     tail = f", most of it near {number(waves[fastest])} waves along {fastest}" if fastest else ""
     sentence = (

@@ -169,7 +169,10 @@ def scaling(e: Evidence) -> Finding | None:
         f"Scaling: the solution asked for is of size {number(wanted)}, while a network starts at order "
         "one."
     )
-    reason = "Steps of one size must build outputs of another, and the losses weigh by the square of the unit."
+    reason = (
+        "Steps of one size must build outputs of another, and the losses weigh by the square of "
+        "the unit."
+    )
     severity = Severity.SEVERE if severe else Severity.MODERATE
     return Finding(
         Illness.SCALING,
@@ -185,7 +188,7 @@ def scaling(e: Evidence) -> Finding | None:
 
 def _wanted(e: Evidence, draw: int) -> float:
     """Of the sizes asked for before and after the baseline that which is nearer to one."""
-    sizes = [e.before[draw].wanted_rms, e.after[draw].wanted_rms]
+    sizes = [e.before[draw].linearised.wanted_rms, e.after[draw].linearised.wanted_rms]
     return min(sizes, key=lambda size: abs(math.log(size)) if size > 0 else math.inf)
 
 
