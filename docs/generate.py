@@ -1,10 +1,13 @@
-"""A hook of MkDocs: fills the command line's reference and the library's table from the code itself.
+"""A hook of MkDocs: fills in references and tables from the code itself.
 
-A page holds a marker, `<!-- commands -->` or `<!-- problems -->`, where the text goes.
+A page holds a marker such as `<!-- commands -->` where the text goes.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,27 @@ import typer
 from mkdocs.structure.files import File, Files
 
 from pinntk.cli import app
+from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.problems import PROBLEMS
+
+#: The modules whose constants decide what is found.
+JUDGING = (
+    "evidence",
+    "first_look",
+    "reach",
+    "examination",
+    "rules.conditions",
+    "rules.course",
+    "rules.model",
+)
+#: A public constant with the comment that says why.
+CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for every page."""
-    for marker, make in {"commands": commands, "problems": problems}.items():
+    made = {"commands": commands, "problems": problems, "rules": rules, "thresholds": thresholds}
+    for marker, make in made.items():
         comment = f"<!-- {marker} -->"
         if comment in markdown:
             markdown = markdown.replace(comment, make())
@@ -48,6 +66,25 @@ def problems() -> str:
         options = ", ".join(f"`{option}={value:.4g}`" for option, value in entry.options.items())
         presets = ", ".join(f"`{preset}`" for preset in entry.presets)
         lines.append(f"| `{name}` | {entry.description} | {conditions} | {options} | {presets} |")
+    return "\n".join(lines)
+
+
+def rules() -> str:
+    """Every rule with what it looks for, in the order in which findings are told."""
+    lines = ["| finding | what it is |", "|---|---|"]
+    for rule in (*RULES, *LAST_RULES):
+        lines.append(f"| {rule.__name__.replace('_', ' ')} | {inspect.getdoc(rule)} |")
+    return "\n".join(lines)
+
+
+def thresholds() -> str:
+    """The named constants of the rules, with the reasons that stand before them in the source."""
+    lines = ["| threshold | value | reason |", "|---|---|---|"]
+    for module in JUDGING:
+        source = inspect.getsource(importlib.import_module(f"pinntk.diagnosis.{module}"))
+        for reason, names, value in CONSTANT.findall(source):
+            text = " ".join(line.removeprefix("#:").strip() for line in reason.splitlines())
+            lines.append(f"| `{names}` | {value} | {text} |")
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ if __name__ == "__main__":
     steps = 50 if smoke else problem.recipe.steps
     scaling = pk.InputScaling.to_unit(rod.lower, rod.upper)
     model = pk.MLP(2, width=32, depth=3, scaling=scaling, key=jax.random.key(0))
-    print(pk.diagnose(problem, model, steps=steps))
+    print(pk.diagnose(problem, model, steps=min(steps, 2000)))
     options = {"optimizer": pk.adam(1e-3), "weighting": pk.NTKWeights(), "steps": steps}
     with pk.progress_bar(steps) as bar:
         result = pk.train(problem, model, key=jax.random.key(1), observers=[bar], **options)

@@ -22,7 +22,7 @@ scaling = pk.InputScaling.to_unit((0, 0), (1, 1))
 model = pk.MLP(2, width=50, depth=3, scaling=scaling, key=jax.random.key(0))
 optimizer = pk.adam(1e-3, decay_rate=0.9, decay_steps=1000)
 
-print("Before training:", pk.diagnose(problem, model, steps=steps), sep="\n", end="\n\n")
+print("Before training:", pk.first_look(problem, model, steps=steps), sep="\n", end="\n\n")
 
 results = {}
 for name, weighting in {"all weights 1": pk.Fixed(), "Algorithm 1": pk.NTKWeights(100)}.items():
@@ -38,7 +38,7 @@ for name, weighting in {"all weights 1": pk.Fixed(), "Algorithm 1": pk.NTKWeight
         )
 
 print("After training with all weights 1:")
-print(pk.diagnose(problem, results["all weights 1"].model, steps=steps), end="\n\n")
+print(pk.first_look(problem, results["all weights 1"].model, steps=steps), end="\n\n")
 
 names = problem.names
 print(f"{'':<14}{'error':>10}" + "".join(f"{name:>12}" for name in names))

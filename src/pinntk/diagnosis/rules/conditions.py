@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pinntk.diagnosis import remedies as cure
-from pinntk.diagnosis.evidence import Evidence, weights_of
+from pinntk.diagnosis.evidence import FAILED, Evidence, weights_of
 from pinntk.diagnosis.findings import Finding, Illness, Severity
 from pinntk.diagnosis.first_look import BALANCED, STUCK
 from pinntk.diagnosis.words import number, percent, times
@@ -77,24 +77,29 @@ def _rank_is_full(e: Evidence) -> bool:
 
 
 def _joint_floor(e: Evidence) -> tuple[str, float] | None:
-    """The condition that balanced weights leave stuck though it is learned alone, and how often so."""
+    """The condition that cancels with another though it is learned alone, and how often so.
+
+    Each asks for a change of the field, the sum of which is above `FAILED`, and together they ask for
+    little: a stationary point of the loss that solves nothing.
+    """
 
     def found(i: int) -> list[str]:
-        after, stuck = e.after[i].reach, e.stuck(i)
+        after, asked = e.after[i].reach, e.after[i].linearised
+        demands = sum(asked.shares.values())
+        if e.baseline.diverged[i] or demands <= FAILED or asked.error > 0.5 * demands:
+            return []
         opposed = [pair for pair, cosine in e.after[i].cosines.items() if cosine < OPPOSED]
         involved = {name for pair in opposed for name in pair}
         return [
             name
-            for name in stuck
-            if name in involved
-            and after.balanced[name] > STUCK
-            and after.balanced[name] > BALANCED * after.alone[name]
+            for name in involved
+            if after.balanced[name] > max(STUCK, BALANCED * after.alone[name])
         ]
 
     share = e.share(lambda i: bool(found(i)))
     if share <= 0.5:
         return None
-    names = [name for i in range(e.draws) for name in found(i)]
+    names = sorted(name for i in range(e.draws) for name in found(i))
     return max(set(names), key=names.count), share
 
 

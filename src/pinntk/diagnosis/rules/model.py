@@ -20,8 +20,8 @@ ORDER_ONE, ORDER_ONE_SEVERE = 10.0, 100.0
 SWING = (0.05, 6.0)
 #: Share of hidden (unit, point) pairs beyond their bend that makes a network dead: most of them.
 SATURATED = 0.5
-#: The field's deviation over its rms, below which it is constant: float32 keeps 1e-7, and two networks
-#: out of a thousand draws had less than a hundredth.
+#: The field's deviation over its rms, below which it is constant: float32 keeps seven digits of a value,
+#: and three of them are left for what varies.
 CONSTANT = 1e-4
 
 
