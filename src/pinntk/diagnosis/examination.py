@@ -20,6 +20,7 @@ from pinntk.diagnosis.reach import learnable_modes
 from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.diagnosis.words import percent
 from pinntk.domain import Points
+from pinntk.errors import PinntkError
 from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.kernel import tangent_kernel
 from pinntk.problem import Problem, draw
@@ -59,15 +60,9 @@ def examine_draws(
     planned = recipe.steps
     start = weighting.initial(problem.names)
 
-    def look(models: Sequence, weights: Sequence) -> list[Measures]:
-        return [
-            measure(problem, model, item.batch, given, planned)
-            for model, item, given in zip(models, draws, weights, strict=True)
-        ]
-
     progress("computing the kernels of the untrained networks", 0.0)
     clash = find_clash(problem, draws[0].model)
-    before = look([item.model for item in draws], [start] * len(draws))
+    before = [measure(problem, item.model, item.batch, start, planned) for item in draws]
     dense = [_dense_modes(problem, d, m, planned) for d, m in zip(draws, before, strict=True)]
     progress("training a little", 0.3)
     short = min(steps, planned)
@@ -76,15 +71,18 @@ def examine_draws(
     )
     baseline = run(optimizer, draws)
     progress("computing the kernels of the trained networks", 0.7)
-    # A draw that diverged is looked at as it was: its last finite numbers say nothing.
-    ended = [
-        item.model if gone else model
-        for item, model, gone in zip(draws, baseline.models, baseline.diverged, strict=True)
-    ]
-    weights = [
-        start if gone else weights_of(baseline, -1, i) for i, gone in enumerate(baseline.diverged)
-    ]
-    after = look(ended, weights)
+    after, gone = [], list(baseline.diverged)
+    for i, (item, model) in enumerate(zip(draws, baseline.models, strict=True)):
+        try:
+            if not gone[i]:
+                given = weights_of(baseline, -1, i)
+                after.append(measure(problem, model, item.batch, given, planned))
+                continue
+        except PinntkError:  # numbers so large that the kernel overflows
+            gone[i] = True
+        # A draw that diverged is looked at as it was: its last finite numbers say nothing.
+        after.append(before[i])
+    baseline = dataclasses.replace(baseline, diverged=tuple(gone))
     smaller = None
     if recipe.optimizer != NATURAL and _unsteady(baseline):
         progress("trying a tenth of the step", 0.85)

@@ -42,10 +42,10 @@ class Measures:
 
     `rates` are tr(K_kk)/N_k. `cosines` are those between the gradients of the unweighted losses, by pair.
     `cancelled` is 1 − ‖Σ λ_k∇L_k‖/Σ ‖λ_k∇L_k‖. `noise` is ‖r₃₂ − r₆₄‖/√N, the rounding of the residual
-    in the model's precision, and `residual_rms` the residual itself. `profile` is the mean of r² in bins
-    of time of the condition that covers time and most points, None without time. `waves` is the dominant
-    number of waves of that residual along each coordinate. `field_rms` and `field_swing` (its standard
-    deviation) are the model's own. `extents`
+    in the model's precision, and `residual_rms` the residual in float64. `profile` is the mean of r² in
+    bins of time of the condition that covers time and most points, None without time. `waves` is the
+    dominant number of waves of that residual along each coordinate. `field_rms` and `field_swing` (its
+    standard deviation) are the model's own. `extents`
     are the half-range and the largest magnitude of the inputs as the network sees them.
     """
 
@@ -76,6 +76,7 @@ def measure(
     batch = first_points(batch, POINTS)
     kernel = tangent_kernel(problem, model, batch)
     residuals = residuals_at(problem, model, batch)
+    exact = _exact(problem, model, batch, residuals)
     losses = {name: float(np.mean(r**2)) for name, r in residuals.items()}
     inside = main_condition(problem)
     cosines, cancelled = _gradients(kernel, residuals, weights)
@@ -90,8 +91,8 @@ def measure(
         reach=reach(kernel, residuals, weights, steps),
         cosines=cosines,
         cancelled=cancelled,
-        noise=_noise(problem, model, batch, residuals),
-        residual_rms={name: math.sqrt(loss) for name, loss in losses.items()},
+        noise={name: _rms(r - exact[name]) for name, r in residuals.items()},
+        residual_rms={name: _rms(r) for name, r in exact.items()},
         profile=_profile(problem, model, inside),
         waves=_waves(problem, model, inside),
         field_rms=float(np.sqrt(np.mean(field**2))),
@@ -172,15 +173,18 @@ def _gradients(
     return cosines, 1.0 - total / parts if parts > 0 else 0.0
 
 
-def _noise(
+def _exact(
     problem: Problem, model: Model, batch: Batch, residuals: Mapping[str, np.ndarray]
-) -> dict[str, float]:
-    """The rms difference between the residual in the model's precision and in float64."""
+) -> Mapping[str, np.ndarray]:
+    """The residuals in float64, at the same parameters and points."""
     if model_dtype(model) == jnp.float64:
-        return dict.fromkeys(residuals, 0.0)
+        return residuals
     with jax.enable_x64(True):
-        exact = residuals_at(problem, cast(model, jnp.float64), cast(batch, jnp.float64))
-    return {n: float(np.sqrt(np.mean((r - exact[n]) ** 2))) for n, r in residuals.items()}
+        return residuals_at(problem, cast(model, jnp.float64), cast(batch, jnp.float64))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _profile(problem: Problem, model: Model, name: str) -> np.ndarray | None:
@@ -286,11 +290,10 @@ def _linearised(
         places = jnp.asarray(points, jnp.float64)
         found = _field_and_moves(problem, double, cast(batch, jnp.float64), vectors, places)
         field, moves = (np.asarray(value) for value in found)
-    rms = lambda values: float(np.sqrt(np.mean(values**2)))
-    wanted = rms(field + moves.sum(axis=0))
+    wanted = _rms(field + moves.sum(axis=0))
     size = wanted if wanted > 0 else 1.0
-    shares = {name: rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
-    return Linearised(wanted, rms(moves.sum(axis=0)) / size, shares)
+    shares = {name: _rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
+    return Linearised(wanted, _rms(moves.sum(axis=0)) / size, shares)
 
 
 @eqx.filter_jit

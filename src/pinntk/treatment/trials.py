@@ -9,31 +9,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
-import jax
-import numpy as np
-
 from pinntk.diagnosis import Diagnosis, Draw, Remedy, command_options, examined
 from pinntk.diagnosis.examination import Progress, no_progress
-from pinntk.diagnosis.measures import residuals_at
 from pinntk.diagnosis.remedies import NATURAL
 from pinntk.diagnosis.views import plain
 from pinntk.errors import PinntkError
-from pinntk.jacobian import cast, model_dtype
-from pinntk.problem import Model, Problem, relative_l2
 from pinntk.runs import Setup, prepare
-from pinntk.training import (
-    Outcome,
-    Result,
-    Resumption,
-    Row,
-    TrainState,
-    build_optimizer,
-    build_resampling,
-    build_weighting,
-    train,
-)
-from pinntk.weighting import ntk_weights
+from pinntk.treatment.running import Run, Score, Trial
 
 #: Networks and sets of points that an examination looks at.
 DRAWS = 3
@@ -43,33 +25,8 @@ TRIALS = 5
 LEAST_SECONDS = 4.0
 #: Rounds of the halving: all, the better half, the better half of it.
 ROUNDS = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One remedy, tried: what it was, how far it came. `held_out` is Σ λ_k mean r_k² on points that no
-    trial trains on, with one set of weights λ for all trials; `history` its course.
-    """
-
-    name: str
-    remedy: Remedy | None
-    changes: Mapping[str, Any]
-    outcome: str
-    steps: int
-    seconds: float
-    held_out: float
-    relative_l2: float | None
-    rounds: int
-    kept: bool
-    history: Mapping[str, list[float] | None]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, as `docs/record.md` says."""
-        record = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "remedy"
-        }
-        option = command_options(self.changes) if self.remedy else ""
-        return record | {"option": option, "code": self.remedy.code if self.remedy else ""}
+#: Seconds under which a turn is not worth its overhead.
+LEAST_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,36 +110,25 @@ def treat(
     affordable = max(1, min(TRIALS, int(budget / LEAST_SECONDS) - 1))
     began = time.perf_counter()
     score = Score(setup, diagnosis)
-    runs = [_Run("baseline", None, setup, setup.changes)]
+    runs = [Run("baseline", None, setup, setup.changes)]
     for remedy in remedies[:affordable]:
         made = _prepared(setup, remedy)
         if made is not None:
-            runs.append(_Run(remedy.text, remedy, *made))
+            runs.append(Run(remedy.text, remedy, *made))
     racing, interrupted = list(runs), False
     for turn in range(ROUNDS):
-        if interrupted:
-            break
         for place, run in enumerate(racing):
             left = budget - (time.perf_counter() - began)
-            waiting = len(racing) - place
-            rounds_left = ROUNDS - turn
-            share = left / (
-                waiting if rounds_left == 1 else waiting + (rounds_left - 1) * waiting / 2
-            )
-            if share <= 0.5:
+            # Half of a round's runs are in the next one: 1 + 1/2 + 1/4 of what waits now.
+            share = left / ((len(racing) - place) * sum(0.5**i for i in range(ROUNDS - turn)))
+            if interrupted or share < LEAST_SHARE:
                 continue
-            done = 1 - left / budget
-            progress(f"round {turn + 1}: {run.name}", done)
+            progress(f"round {turn + 1}: {run.name}", 1 - left / budget)
             interrupted = run.go_on(share, score)
-            if interrupted:
-                break
-        ranked = sorted(racing[1:] if turn == 0 else racing, key=lambda run: run.rank)
+        judged = [run for run in runs[1:] if not run.finished and (run in racing or turn > 0)]
+        ranked = sorted(judged, key=lambda run: (run.judged, run.rank))
         racing = ranked[: max(1, math.ceil(len(ranked) / 2))]
-    trials = [
-        run.trial(kept=run.rounds == ROUNDS or run.finished)
-        for run in runs
-        if run.result is not None
-    ]
+    trials = [run.trial() for run in runs if run.begun]
     first, others = trials[0], sorted(trials[1:], key=_rank)
     return Treatment(
         (first, *others),
@@ -227,146 +173,6 @@ def _prepared(setup: Setup, remedy: Remedy) -> tuple[Setup, dict[str, Any]] | No
     except PinntkError:
         return None
     return made, changes
-
-
-class Score:
-    """One measure for all trials: Σ λ_k mean r_k² over held-out points of the problem as it was stated.
-
-    λ are Algorithm 1's weights for the network that was diagnosed, before training: no condition drowns
-    another. Conditions that a trial has built into its model count too; they are zero.
-    """
-
-    def __init__(self, setup: Setup, diagnosis: Diagnosis):
-        self.problem = setup.original
-        first = diagnosis.evidence.before[0]
-        rates = {n: rate for n, rate in first.rates.items() if rate > 0}
-        weights = ntk_weights(rates, dict.fromkeys(rates, 1)) if rates else {}
-        least = min((float(w) for w in weights.values()), default=1.0)
-        self.weights = {n: float(w) / least for n, w in weights.items()}
-        self.points = self.problem.held_out(setup.key, np.float64)
-        self.targets = self.problem.test_points(np.float64)
-
-    def __call__(self, model: Model) -> float:
-        """Smaller is better; infinite where the model is not finite."""
-        dtype = model_dtype(model)
-        residuals = residuals_at(self.problem, model, cast(self.points, dtype))
-        total = sum(
-            self.weights.get(name, 1.0) * float(np.mean(r**2)) for name, r in residuals.items()
-        )
-        return total if math.isfinite(total) else math.inf
-
-    def error(self, model: Model) -> float | None:
-        """The relative L2 error, where the solution is known."""
-        if self.problem.solution is None:
-            return None
-        points = self.targets.astype(model_dtype(model))
-        found = _field(self.problem, model, points)
-        exact = jax.vmap(self.problem.field(self.problem.solution))(points)
-        error = float(relative_l2(found, exact))
-        return error if math.isfinite(error) else math.inf
-
-
-@eqx.filter_jit
-def _field(problem: Problem, model: Model, points: jax.Array) -> jax.Array:
-    return jax.vmap(problem.field(model))(points)
-
-
-class _Run:
-    """A training that goes on in turns."""
-
-    def __init__(self, name: str, remedy: Remedy | None, setup: Setup, changes: Mapping[str, Any]):
-        self.name, self.remedy, self.setup, self.changes = name, remedy, setup, changes
-        self.result: Result | None = None
-        self.state: TrainState | None = None
-        self.rounds, self.seconds = 0, 0.0
-        self.held_out, self.error = math.inf, None
-        self.history: dict[str, list[float]] = {"seconds": [], "held_out": [], "relative_l2": []}
-        # One of each for all turns, so that a turn compiles nothing anew.
-        recipe = setup.recipe
-        self.optimizer, self.weighting = build_optimizer(recipe), build_weighting(recipe)
-        self.resampling = build_resampling(recipe)
-
-    def row(self, row: Row) -> None:
-        """Rows come with the result."""
-
-    def progress(self, step: int, steps: int, row: Row | None) -> None:
-        """The treatment tells the progress."""
-
-    def checkpoint(self, state: TrainState, seconds: float) -> None:  # noqa: ARG002
-        """The last state, to go on from."""
-        self.state = state
-
-    @property
-    def rank(self) -> float:
-        """What trials are ordered by."""
-        return self.held_out if self.error is None else self.error
-
-    @property
-    def judged(self) -> bool:
-        """Whether it has trained for as long as it has compiled: before that, its rank says little."""
-        rows = () if self.result is None else self.result.history
-        return bool(rows) and self.seconds > 2 * rows[0].seconds
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing to go on with."""
-        ended = (Outcome.COMPLETED, Outcome.CONVERGED, Outcome.STALLED, Outcome.DIVERGED)
-        return self.result is not None and self.result.outcome in ended
-
-    def go_on(self, seconds: float, score: Score) -> bool:
-        """Train for so many seconds more; whether it was interrupted."""
-        if self.finished:
-            return False
-        recipe = self.setup.recipe
-        resume = None
-        if self.result is not None and self.state is not None:
-            resume = Resumption(self.state, self.result.history, self.seconds)
-        self.result = train(
-            self.setup.problem,
-            self.setup.model,
-            optimizer=self.optimizer,
-            weighting=self.weighting,
-            steps=recipe.steps,
-            key=self.setup.key,
-            batch=self.setup.batch,
-            log_every=max(1, recipe.log_every),
-            budget=seconds,
-            observers=[self],
-            resume=resume,
-            resampling=self.resampling,
-        )
-        self.seconds = self.result.seconds
-        self.rounds += 1
-        self.held_out, self.error = score(self.result.model), score.error(self.result.model)
-        self.history["seconds"].append(self.seconds)
-        self.history["held_out"].append(self.held_out)
-        if self.error is not None:
-            self.history["relative_l2"].append(self.error)
-        return self.result.outcome is Outcome.INTERRUPTED
-
-    def trial(self, kept: bool) -> Trial:
-        """The record of it."""
-        assert self.result is not None
-        rows = self.result.history
-        errors = [row.relative_l2 for row in rows if row.relative_l2 is not None]
-        history = {
-            "seconds": self.history["seconds"],
-            "held_out": self.history["held_out"],
-            "relative_l2": self.history["relative_l2"] if errors else None,
-        }
-        return Trial(
-            self.name,
-            self.remedy,
-            dict(self.changes),
-            str(self.result.outcome),
-            self.result.steps,
-            self.seconds,
-            self.held_out,
-            self.error,
-            self.rounds,
-            kept,
-            history,
-        )
 
 
 def _rank(trial: Trial) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from pinntk.diagnosis import remedies as cure
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.findings import Finding, Illness, Severity
@@ -18,7 +16,7 @@ from pinntk.training import NATURAL
 NYQUIST = 2.0
 #: Held-out over trained loss that calls a residual overfitted: its rms is then 3 (10) times larger.
 OVERFIT, OVERFIT_SEVERE = 10.0, 100.0
-#: Early over late residual that calls causality violated: the mean square differs by an order.
+#: First over last quarter of the mean square residual over time that calls causality violated: an order.
 CAUSAL = 10.0
 #: Gradient descent with a step this far below the stable one wastes the budget: two decimal orders.
 FAR_BELOW = 100.0
@@ -170,8 +168,9 @@ def causality(e: Evidence) -> Finding | None:
         profile = e.after[i].profile
         if profile is None:
             return 1.0
-        late = float(np.median(profile[len(profile) // 2 :]))
-        return float(profile[: len(profile) // 4].mean()) / late if late > 0 else math.inf
+        quarter = len(profile) // 4
+        early, late = float(profile[:quarter].mean()), float(profile[-quarter:].mean())
+        return early / late if late > 0 else math.inf
 
     share = e.share(lambda i: ratio(i) > CAUSAL and bool(e.stuck(i)))
     if share <= 0.5:
@@ -185,7 +184,7 @@ def causality(e: Evidence) -> Finding | None:
         "A field that is right for the equation but grew from wrong early values solves nothing."
     )
     evidence = {
-        "early over late mean square residual": size,
+        "mean square residual, first quarter of time over last": size,
         "stuck conditions": ", ".join(e.stuck(0)) or "none",
     }
     return Finding(
