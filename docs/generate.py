@@ -1,6 +1,7 @@
 """A hook of MkDocs: fills the command line's reference and the library's table from the code itself.
 
-A page holds a marker, `<!-- commands -->` or `<!-- problems -->`, where the text goes.
+A page holds a marker, `<!-- commands -->`, `<!-- problems -->` or `<!-- record -->`, where the text
+goes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import typer
 from mkdocs.structure.files import File, Files
 
 from pinntk.cli import app
+from pinntk.diagnosis.record import KEYS
 from pinntk.problems import PROBLEMS
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for every page."""
-    for marker, make in {"commands": commands, "problems": problems}.items():
+    for marker, make in {"commands": commands, "problems": problems, "record": record}.items():
         comment = f"<!-- {marker} -->"
         if comment in markdown:
             markdown = markdown.replace(comment, make())
@@ -49,6 +51,16 @@ def problems() -> str:
         presets = ", ".join(f"`{preset}`" for preset in entry.presets)
         lines.append(f"| `{name}` | {entry.description} | {conditions} | {options} | {presets} |")
     return "\n".join(lines)
+
+
+def record() -> str:
+    """Every key of a diagnosis' record, as Markdown tables: one for each key at the top."""
+    lines: list[str] = []
+    for key in KEYS:
+        if "." not in key.path and "[" not in key.path:
+            lines += ["", f"## {key.path}", "", "| key | what it is | meaning |", "|---|---|---|"]
+        lines.append(f"| `{key.path}` | {key.described} | {key.meaning} |")
+    return "\n".join([*lines, ""])
 
 
 def _command(name: str, command: Any) -> str:

@@ -13,7 +13,9 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
     """A plausible record of a PINN on one or two coordinates that leaves its boundary behind."""
     rng = np.random.default_rng(seed)
     coordinates = ["x", "t"][:dimensions]
-    conditions = ["boundary", "residual"] if dimensions == 1 else ["boundary", "initial", "residual"]
+    conditions = (
+        ["boundary", "residual"] if dimensions == 1 else ["boundary", "initial", "residual"]
+    )
     sizes = {c: 300 if c == "residual" else (2 if dimensions == 1 else 120) for c in conditions}
     points = {c: _points(rng, c, sizes[c], dimensions) for c in conditions}
     return {
@@ -169,7 +171,7 @@ def _findings() -> list[dict[str, Any]]:
                     "Give the network waves to start from.",
                     {"fourier_features": 64, "fourier_scale": 2.0},
                     "--fourier-features 64 --fourier-scale 2",
-                    "model = pk.MLP(2, width=50, depth=3,\n               features=pk.FourierFeatures(64, scale=2.0))",
+                    "features = pk.FourierFeatures(64, scale=2.0)\nmodel = pk.MLP(2, features=features)",
                 )
             ],
         },

@@ -52,6 +52,8 @@ LATE_IMPORTS = {
 #: Third-party packages that belong to certain rooms only.
 KEPT_TO = {
     "matplotlib": {"report"},
+    "bokeh": {"report"},
+    "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "training"},
     "optax": {"optim"},
@@ -231,7 +233,8 @@ before = dict(jax.config.values)
 import pinntk
 changed = {k: v for k, v in jax.config.values.items() if before.get(k) != v}
 assert not changed, f"jax settings changed: {changed}"
-unwanted = {"matplotlib", "rich", "typer", "click", "torch", "flax", "tensorflow", "deepxde"}
+unwanted = {"matplotlib", "bokeh", "jinja2", "rich", "typer", "click", "torch", "flax", "deepxde"}
+unwanted |= {"tensorflow"}
 loaded = unwanted & {name.partition(".")[0] for name in sys.modules}
 assert not loaded, f"loaded: {loaded}"
 """

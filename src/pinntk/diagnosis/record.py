@@ -85,7 +85,11 @@ KEYS = (
     Key("findings[].remedies[]", "object", "one remedy"),
     Key("findings[].remedies[].text", "text", "what to do, in words"),
     Key("findings[].remedies[].changes", "free", "the settings to change, by their name"),
-    Key("findings[].remedies[].option", "text", "the same as options of `pinntk train`; may be empty"),
+    Key(
+        "findings[].remedies[].option",
+        "text",
+        "the same as options of `pinntk train`; may be empty",
+    ),
     Key("findings[].remedies[].code", "text", "the same in Python; may be empty"),
     Key("first_look", "open", "what the kernel at the start says, as `first_look` finds it"),
     Key("first_look.conditions", "object", "by condition"),
@@ -106,7 +110,9 @@ KEYS = (
     Key("first_look.planned_learning_rate", "number", "the step planned; null: none is"),
     Key("first_look.steps", "whole", "the steps planned"),
     Key("spectra", "object", "eigenvalues of the kernel, largest first"),
-    Key("spectra.before", "object", "before training: the whole kernel as `K`, blocks by condition"),
+    Key(
+        "spectra.before", "object", "before training: the whole kernel as `K`, blocks by condition"
+    ),
     Key("spectra.before.<name>", "numbers", "the eigenvalues of one block"),
     Key("spectra.after", "object", "the same after training", True),
     Key("spectra.after.<name>", "numbers", "the eigenvalues of one block"),
@@ -163,7 +169,9 @@ KEYS = (
     Key("trials[].outcome", "text", "how it ended"),
     Key("trials[].steps", "whole", "the steps made"),
     Key("trials[].seconds", "number", "the time they took"),
-    Key("trials[].held_out", "number", "the residual at points that are not trained on, at the end"),
+    Key(
+        "trials[].held_out", "number", "the residual at points that are not trained on, at the end"
+    ),
     Key("trials[].relative_l2", "number", "the relative error at the end; null: no solution known"),
     Key("trials[].rounds", "whole", "how many rounds of the comparison it stayed in"),
     Key("trials[].kept", "truth", "whether it stayed to the end"),

@@ -32,7 +32,11 @@ def write_page(record: Mapping[str, Any], path: Path) -> Path:
             raise IsADirectoryError(None, "it is a folder")
         write_atomically(path, content)
     except (OSError, RunError) as error:
-        got = error.got if isinstance(error, RunError) else f"{type(error).__name__}: {error.strerror}"
+        got = (
+            error.got
+            if isinstance(error, RunError)
+            else f"{type(error).__name__}: {error.strerror}"
+        )
         raise PinntkError(
             f"page {path}",
             got=str(got),
@@ -69,6 +73,7 @@ def render(record: Mapping[str, Any]) -> str:
         sections=sections,
         drawn={section.id for section in sections if not section.absent},
         items={plot.id: plot.item for section in sections for plot in section.plots},
+        subject=page_sections.subject(record),
         facts=page_sections.facts(record),
         improvement=page_sections.improvement(winner) if winner else "",
         seen_in=page_sections.seen_in,

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pinntk.report.page_plots import Axes, Plot, Series, curves, heat, scattered
+from pinntk.report.page_figure import Axes, Plot
+from pinntk.report.page_plots import Series, curves, heat, scattered
 from pinntk.report.page_sections import NO_TRAINING, Record, Section
 from pinntk.report.page_words import (
     columns,
     floats,
     number,
     percent,
+    quoted,
     spread,
     thinned,
 )
@@ -41,15 +43,17 @@ def maps(record: Record) -> Section:
     points = {name: p[thinned(len(p), POINTS)] for name, p in points.items()}
     draw = _line if len(grids) == 1 else _map
     plots = [
-        draw(f"map-prediction-{i}", f"Prediction of {field}", floats(v), grids, False, {})
+        draw(f"map-prediction-{i}", f"Prediction of {quoted(field)}", floats(v), grids, False, {})
         for i, (field, v) in enumerate(found["prediction"].items())
     ]
     for i, (field, v) in enumerate((found["error"] or {}).items()):
-        plots.append(draw(f"map-error-{i}", f"Error of {field}", floats(v), grids, True, points))
+        plots.append(
+            draw(f"map-error-{i}", f"Error of {quoted(field)}", floats(v), grids, True, points)
+        )
     for i, (name, v) in enumerate(found["residual"].items()):
         own = {name: points[name]} if name in points else {}
         plots.append(
-            draw(f"map-residual-{i}", f"Residual of {name}", floats(v), grids, True, own)
+            draw(f"map-residual-{i}", f"Residual of {quoted(name)}", floats(v), grids, True, own)
         )
     lead = "The trained network over the domain. Errors and residuals are drawn without their sign."
     if found["error"] is None:
@@ -70,7 +74,7 @@ def _line(
     ((name, grid),) = grids
     shown = np.abs(values) if magnitude else values
     label = "magnitude" if magnitude else "value"
-    series = [Series(title.lower(), grid, shown, style=1, marked=False)]
+    series = [Series(title, grid, shown, marked=False)]
     axes = Axes(name, label, yscale="log" if magnitude else "linear")
     item, legend = curves(series, axes, {key: p[:, 0] for key, p in points.items()})
     text = spread(values, grids, title)
@@ -100,9 +104,7 @@ def _coarse(values: np.ndarray, grids: Grids) -> tuple[list[str], list[list[str]
     (down, x), (across, y) = grids
     rows, columns = thinned(len(x), COARSE), thinned(len(y), COARSE)
     head = [f"{down} \\ {across}", *(number(float(y[j])) for j in columns)]
-    body = [
-        [number(float(x[i])), *(number(float(values[i, j])) for j in columns)] for i in rows
-    ]
+    body = [[number(float(x[i])), *(number(float(values[i, j])) for j in columns)] for i in rows]
     return head, body
 
 
@@ -111,7 +113,9 @@ def modes(record: Record) -> Section:
     found, title = record["modes"][:MODES], "Slow directions"
     if not found:
         return Section(
-            "modes", title, absent="No direction is too slow for the planned steps, or none was computed."
+            "modes",
+            title,
+            absent="No direction is too slow for the planned steps, or none was computed.",
         )
     coordinates = record["problem"]["coordinates"]
     plots = [_mode(f"mode-{i}", i + 1, mode, coordinates) for i, mode in enumerate(found)]
@@ -134,15 +138,16 @@ def _mode(id: str, rank: int, mode: Mapping[str, Any], coordinates: Sequence[str
     if len(along) == 1:
         order = np.argsort(place[:, along[0]])
         place, values = place[order], values[order]
-        series = [Series(f"direction {rank}", place[:, along[0]], values, style=1)]
+        series = [Series(f"Direction {rank}", place[:, along[0]], values, marked=False)]
         item, legend = curves(series, Axes(names[0], "eigenvector", yscale="linear"))
     else:
         item, legend = scattered(place[:, along], values, (names[0], names[1]))
     largest = int(np.nanargmax(np.abs(values))) if np.isfinite(values).any() else 0
-    where = ", ".join(f"{n} = {number(float(place[largest, i]))}" for n, i in zip(names, along, strict=True))
+    there = place[largest, along]
+    where = ", ".join(f"{n} = {number(float(v))}" for n, v in zip(names, there, strict=True))
     text = (
         f"Eigenvalue {number(mode['eigenvalue'])}, {percent(mode['share'])} of the residual's energy, in "
-        f"{mode['condition']}; largest at {where}."
+        f"{quoted(mode['condition'])}; largest at {where}."
     )
     rows = thinned(len(values), 12)
     return Plot(
@@ -152,5 +157,7 @@ def _mode(id: str, rank: int, mode: Mapping[str, Any], coordinates: Sequence[str
         item=item,
         legend=legend if len(legend) > 1 else (),
         head=[*names, "eigenvector"],
-        rows=[[*(number(float(place[r, i])) for i in along), number(float(values[r]))] for r in rows],
+        rows=[
+            [*(number(float(place[r, i])) for i in along), number(float(values[r]))] for r in rows
+        ],
     )

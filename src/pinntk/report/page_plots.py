@@ -1,8 +1,6 @@
-"""The figures of the page in Bokeh: curves, maps and scattered points, each with its words and table.
+"""The figures of the page: curves, maps and scattered points, with hovering.
 
-Colours are those for white paper; the page turns them over where it is dark. Curves differ by dash and
-marker as well, so that they can be told apart in grey. Texts of the user go into figures as plain text
-or as data only, never as templates.
+Texts of the user go into figures as plain text or as data only, never as templates.
 """
 
 from __future__ import annotations
@@ -15,38 +13,38 @@ from typing import Any
 import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import (
-    BasicTicker,
+    BasicTickFormatter,
     BoxAnnotation,
-    ColorBar,
-    ColumnDataSource,
+    FixedTicker,
     HoverTool,
+    Image,
+    Line,
     LinearColorMapper,
-    PlainText,
+    LogTickFormatter,
     Range1d,
+    Scatter,
 )
-from bokeh.palettes import Blues256, Cividis256
-from bokeh.plotting import figure
 
-from pinntk.report.page_words import DRAWN, number, thinned
+from pinntk.report.page_figure import (
+    COLOURS,
+    DASHES,
+    MAGNITUDE,
+    MARKERS,
+    SHAPES,
+    VALUE,
+    Axes,
+    Legend,
+    add,
+    add_bar,
+    logarithmic_ticks,
+    new_figure,
+)
+from pinntk.report.page_words import DRAWN, number, quoted, thinned
 
-COLOURS = ("#111111", "#0072B2", "#B34700", "#00805C", "#A8467F", "#8A6500", "#2E7FB0")
-DASHES = ((), (7, 4), (10, 3, 2, 3), (2, 3), (14, 3), (7, 3, 2, 3, 2, 3), (4, 2))
-MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x")
-#: Marker shapes as paths in a box from −4 to 4, for the samples in the legend.
-SHAPES = {
-    "circle": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
-    "square": "M-3-3h6v6h-6z",
-    "triangle": "M0-3.5L3.5 3h-7z",
-    "diamond": "M0-4L3 0L0 4L-3 0z",
-    "inverted_triangle": "M0 3.5L3.5-3h-7z",
-    "plus": "M-4 0h8M0-4v8",
-    "x": "M-3-3l6 6M-3 3l6-6",
-}
-FONT = "system-ui, sans-serif"
-HEIGHT = 300
-#: Light to dark, so that a large magnitude is dark on paper.
-MAGNITUDE = tuple(reversed(Blues256))
-VALUE = Cividis256
+#: A tooltip. Bokeh escapes what stands in the data.
+TIP = '<div style="white-space: pre-line">@at\n@said</div>'
+#: Strokes of a rug: their angle in the figure, and the same as a sample.
+STROKES = ((math.pi / 2, "M0-4v8"), (math.pi / 3, "M2-4L-2 4"), (2 * math.pi / 3, "M-2-4L2 4"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,82 +58,31 @@ class Series:
     marked: bool = True
 
 
-@dataclasses.dataclass(frozen=True)
-class Legend:
-    """One switch of a figure: what it shows and hides, and how that is drawn."""
-
-    key: str
-    name: str
-    colour: str
-    dash: str
-    shape: str
-    line: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Plot:
-    """A figure, what it shows in words (`text`), and its numbers as a table."""
-
-    id: str
-    title: str
-    text: str
-    item: Any
-    legend: tuple[Legend, ...] = ()
-    head: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-    wide: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Axes:
-    """Labels and scales. `floor` shades what is below; `low` is the least y to show."""
-
-    xlabel: str
-    ylabel: str
-    xscale: str = "linear"
-    yscale: str = "log"
-    floor: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
 def curves(
     series: Sequence[Series], axes: Axes, marks: Mapping[str, np.ndarray] | None = None
 ) -> tuple[Any, tuple[Legend, ...]]:
     """Curves that hovering reads off; `marks` are places along x, drawn as a rug at the bottom."""
     shown = [_drawable(one, axes) for one in series]
-    plot = _figure(axes.xlabel, axes.ylabel, axes.xscale, axes.yscale)
+    plot = new_figure(axes.xlabel, axes.ylabel, axes.xscale, axes.yscale)
     _vertical_range(plot, [y for _, y in shown], axes)
     if axes.floor is not None:
         plot.add_layout(
             BoxAnnotation(top=axes.floor, fill_color="#777777", fill_alpha=0.16, line_color=None)
         )
-    legend, hovered = [], []
+    legend = []
     for index, (one, (x, y)) in enumerate(zip(series, shown, strict=True)):
         key, colour = f"s{index}", COLOURS[one.style % len(COLOURS)]
         dash, marker = DASHES[one.style % len(DASHES)], MARKERS[one.style % len(MARKERS)]
-        data = {
-            "x": x,
-            "y": y,
-            "curve": [one.name] * len(x),
-            "at": [_plain(v) for v in x],
-            "value": [number(float(v)) for v in y],
-        }
-        line = plot.line(
-            "x", "y", source=ColumnDataSource(data), color=colour, line_dash=list(dash), line_width=2
+        add(
+            plot, {"x": x, "y": y}, Line(line_color=colour, line_dash=list(dash), line_width=2), key
         )
-        line.tags = [key]
-        hovered.append(line)
         if one.marked:
             few = thinned(len(x), 9)
-            plot.scatter(
-                x[few], y[few], marker=marker, size=7, color=colour, fill_alpha=1.0
-            ).tags = [key]
+            glyph = Scatter(marker=marker, size=7, fill_color=colour, line_color=colour)
+            add(plot, {"x": x[few], "y": y[few]}, glyph, key)
         shape = SHAPES[marker] if one.marked else ""
         legend.append(Legend(key, one.name, colour, " ".join(map(str, dash)), shape))
-    mode = "vline" if len(series) <= 4 else "mouse"
-    tips = [("", "@curve"), ("at", "@at"), ("value", "@value")]
-    plot.add_tools(HoverTool(renderers=hovered, tooltips=tips, mode=mode, line_policy="nearest"))
+    _read_off(plot, series, shown, axes)
     for index, (name, places) in enumerate((marks or {}).items()):
         legend.append(_rug(plot, f"m{index}", name, places, index, axes))
     return json_item(plot), tuple(legend)
@@ -150,7 +97,7 @@ def heat(
 ) -> tuple[Any, tuple[Legend, ...]]:
     """Values over two coordinates as colours of falling or rising lightness, with points on them."""
     (xname, x), (yname, y) = grids
-    plot = _figure(xname, yname)
+    plot = new_figure(xname, yname)
     finite = values[np.isfinite(values)]
     low = 0.0 if magnitude else float(finite.min(initial=0.0 if not finite.size else np.inf))
     high = float(finite.max(initial=low))
@@ -163,35 +110,31 @@ def heat(
     xstep, ystep = (float(g[-1] - g[0]) / max(len(g) - 1, 1) or 1.0 for g in (x, y))
     left, bottom = float(x[0]) - xstep / 2, float(y[0]) - ystep / 2
     width, height = xstep * len(x), ystep * len(y)
-    image = plot.image(
-        image=[values.T.astype(np.float32)],
-        x=left,
-        y=bottom,
-        dw=width,
-        dh=height,
-        color_mapper=mapper,
-        level="image",
-    )
-    plot.x_range = Range1d(left, left + width)
-    plot.y_range = Range1d(bottom, bottom + height)
+    glyph = Image(x=left, y=bottom, dw=width, dh=height, color_mapper=mapper)
+    image = add(plot, {"image": [values.T.astype(np.float32)]}, glyph)
+    image.level = "image"
+    plot.x_range = Range1d(start=left, end=left + width)
+    plot.y_range = Range1d(start=bottom, end=bottom + height)
     plot.grid.visible = False
-    _bar(plot, mapper)
-    tips = [("at", "$x{0.000}, $y{0.000}"), ("value", "@image{%.3g}")]
-    plot.add_tools(HoverTool(renderers=[image], tooltips=tips, formatters={"@image": "printf"}))
+    add_bar(plot, mapper)
+    tip = "<div>$x{0.000}, $y{0.000}<br>@image{%.3g}</div>"
+    plot.add_tools(HoverTool(renderers=[image], tooltips=tip, formatters={"@image": "printf"}))
     legend = []
     for index, (name, place) in enumerate((points or {}).items()):
         key, marker = f"p{index}", MARKERS[index % 5]
-        plot.scatter(
-            place[:, 0],
-            place[:, 1],
+        glyph = Scatter(
             marker=marker,
             size=5,
             fill_color="#ffffff",
+            fill_alpha=0.75,
             line_color="#111111",
+            line_alpha=0.75,
             line_width=0.8,
-            alpha=0.75,
-        ).tags = [key]
-        legend.append(Legend(key, f"points of {name}", "#111111", "", SHAPES[marker], line=False))
+        )
+        add(plot, {"x": place[:, 0], "y": place[:, 1]}, glyph, key)
+        legend.append(
+            Legend(key, f"points of {quoted(name)}", "#111111", "", SHAPES[marker], line=False)
+        )
     return json_item(plot), tuple(legend)
 
 
@@ -199,10 +142,10 @@ def scattered(
     place: np.ndarray, values: np.ndarray, names: tuple[str, str]
 ) -> tuple[Any, tuple[Legend, ...]]:
     """Signed values at points of the plane: sign as shape, magnitude as size and darkness."""
-    plot = _figure(*names)
+    plot = new_figure(*names)
     largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     mapper = LinearColorMapper(palette=MAGNITUDE[40:], low=0.0, high=largest)
-    _bar(plot, mapper)
+    add_bar(plot, mapper)
     legend, drawn = [], []
     for key, name, marker, chosen in (
         ("plus", "positive", "circle", values >= 0),
@@ -215,68 +158,48 @@ def scattered(
             "size": 4 + 8 * size / largest,
             "magnitude": size,
             "at": [", ".join(map(_plain, row)) for row in place[chosen]],
-            "value": [number(float(v)) for v in values[chosen]],
+            "said": [number(float(v)) for v in values[chosen]],
         }
-        points = plot.scatter(
-            "x",
-            "y",
-            source=ColumnDataSource(data),
+        drawn.append(add(plot, data, Scatter(size=16, fill_alpha=0.0, line_alpha=0.0)))
+        glyph = Scatter(
             marker=marker,
             size="size",
             fill_color={"field": "magnitude", "transform": mapper},
             line_color="#333333",
             line_width=0.5,
         )
-        points.tags = [key]
-        drawn.append(points)
+        add(plot, data, glyph, key)
         legend.append(Legend(key, name, "#333333", "", SHAPES[marker], line=False))
-    tips = [("at", "@at"), ("value", "@value")]
-    plot.add_tools(HoverTool(renderers=drawn, tooltips=tips))
+    plot.add_tools(HoverTool(renderers=drawn, tooltips=TIP, limit=1))
     return json_item(plot), tuple(legend)
 
 
-def _figure(xlabel: str, ylabel: str, xscale: str = "linear", yscale: str = "linear") -> Any:
-    plot: Any = figure(
-        height=HEIGHT,
-        sizing_mode="stretch_width",
-        x_axis_type=xscale,  # pyright: ignore[reportArgumentType]
-        y_axis_type=yscale,  # pyright: ignore[reportArgumentType]
-        toolbar_location=None,
-        tools="",
-        background_fill_color=None,
-        border_fill_color=None,
-        outline_line_color=None,
-    )
-    plot.xaxis.axis_label = PlainText(text=xlabel)
-    plot.yaxis.axis_label = PlainText(text=ylabel)
-    for axis in (plot.xaxis, plot.yaxis):
-        axis.axis_label_text_font = axis.major_label_text_font = FONT
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
-        axis.axis_label_text_color = axis.major_label_text_color = "#3a3a3a"
-        axis.axis_line_color = axis.major_tick_line_color = "#8a8a8a"
-        axis.minor_tick_line_color = None
-    plot.xgrid.grid_line_color = None
-    plot.ygrid.grid_line_color = "#e4e4e4"
-    return plot
+def _read_off(
+    plot: Any, series: Sequence[Series], shown: Sequence[tuple[np.ndarray, np.ndarray]], axes: Axes
+) -> None:
+    """Hovering: all curves at the nearest x where they share it, else the curve under the mouse.
 
-
-def _bar(plot: Any, mapper: LinearColorMapper) -> None:
-    plot.add_layout(
-        ColorBar(
-            color_mapper=mapper,
-            ticker=BasicTicker(desired_num_ticks=5),
-            width=10,
-            padding=4,
-            background_fill_color=None,
-            bar_line_color=None,
-            major_tick_line_color=None,
-            major_label_text_font=FONT,
-            major_label_text_font_size="12px",
-            major_label_text_color="#3a3a3a",
-        ),
-        "right",
-    )
+    What is hit are lines that cannot be seen, as wide as a finger.
+    """
+    if all(np.array_equal(one.x, series[0].x) for one in series):
+        x = series[0].x
+        few = thinned(len(x), DRAWN, logarithmic=axes.xscale == "log")
+        said = ["\n".join(f"{one.name}: {number(float(one.y[i]))}" for one in series) for i in few]
+        first = np.array(
+            [next((float(o.y[i]) for o in series if np.isfinite(o.y[i])), 0.0) for i in few]
+        )
+        read, mode = [(x[few], first, said)], "vline"
+    else:
+        read, mode = [], "mouse"
+        for one, (x, y) in zip(series, shown, strict=True):
+            read.append((x, y, [f"{one.name}: {number(float(v))}" for v in y]))
+    lines = []
+    for x, y, said in read:
+        at = [f"{axes.xlabel} {_plain(v)}" for v in x]
+        data = {"x": x, "y": y, "at": at, "said": said}
+        lines.append(add(plot, data, Line(line_width=14, line_alpha=0.0)))
+    tool = HoverTool(renderers=lines, tooltips=TIP, mode=mode, line_policy="nearest")
+    plot.add_tools(tool)
 
 
 def _drawable(one: Series, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
@@ -299,23 +222,22 @@ def _vertical_range(plot: Any, ys: Sequence[np.ndarray], axes: Axes) -> None:
     if not low <= high < math.inf:
         low, high = 0.1, 10.0
     middle, reach = math.sqrt(low * high), max(math.sqrt(high / low), math.sqrt(10.0))
-    plot.y_range = Range1d(middle / reach / 1.3, middle * reach * 1.3)
+    bottom, top = middle / reach / 1.3, middle * reach * 1.3
+    plot.y_range = Range1d(start=bottom, end=top)
+    ticks, decades = logarithmic_ticks(bottom, top)
+    plot.yaxis.ticker = FixedTicker(ticks=ticks)
+    plot.yaxis.formatter = LogTickFormatter() if decades else BasicTickFormatter()
 
 
 def _rug(plot: Any, key: str, name: str, places: np.ndarray, index: int, axes: Axes) -> Legend:
-    height = plot.y_range.start * 1.25 * 1.35**index if axes.yscale == "log" else 0.0
-    marks = plot.scatter(
-        places,
-        np.full(len(places), height),
-        marker="dash",
-        angle=math.pi / 2,
-        size=9 + 4 * index,
-        line_color=COLOURS[index % len(COLOURS)],
-        alpha=0.7,
-    )
-    marks.tags = [key]
+    height = plot.y_range.start * 1.3 * 1.6**index if axes.yscale == "log" else 0.0
+    angle, sample = STROKES[index % len(STROKES)]
     colour = COLOURS[index % len(COLOURS)]
-    return Legend(key, f"points of {name}", colour, "", "M0-4v8", line=False)
+    glyph = Scatter(
+        marker="dash", angle=angle, size=10, line_color=colour, line_width=1.3, line_alpha=0.7
+    )
+    add(plot, {"x": places, "y": np.full(len(places), height)}, glyph, key)
+    return Legend(key, f"points of {quoted(name)}", colour, "", sample, line=False)
 
 
 def _plain(value: float) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pinntk.report.page_plots import Axes, Plot, Series, curves
+from pinntk.report.page_figure import Axes, Plot
+from pinntk.report.page_plots import Series, curves
 from pinntk.report.page_words import (
     columns,
     factor,
@@ -16,6 +17,7 @@ from pinntk.report.page_words import (
     listed,
     number,
     percent,
+    quoted,
     seconds,
     went,
 )
@@ -53,7 +55,9 @@ def spectra(record: Record) -> Section:
     times = {"before training": found["before"], "after training": found["after"]}
     known = [f for f in (floors["before"], floors["after"]) if f]
     floor = max(known, default=None)
-    largest = [max((v for v in b if v), default=0.0) for t in times.values() if t for b in t.values()]
+    largest = [
+        max((v for v in b if v), default=0.0) for t in times.values() if t for b in t.values()
+    ]
     low = None if floor is None else floor * 1e-2
     axes = Axes("index", "eigenvalue", "log", "log", floor, low, max(largest, default=0.0) or None)
     plots = []
@@ -69,7 +73,7 @@ def spectra(record: Record) -> Section:
         plots.append(
             Plot(
                 id=f"spectrum-{place}",
-                title="The whole kernel K" if block == WHOLE else f"Block of {block}",
+                title="The whole kernel K" if block == WHOLE else f"Block of {quoted(block)}",
                 text=" ".join(_spectrum(t, v, floor) for t, v in there.items()),
                 item=item,
                 legend=legend,
@@ -87,7 +91,9 @@ def spectra(record: Record) -> Section:
 def _spectrum(time: str, values: np.ndarray, floor: float | None) -> str:
     if not len(values):
         return f"{time.capitalize()}: no eigenvalue."
-    text = f"{time.capitalize()}: {len(values):,} eigenvalues, the largest {number(float(values[0]))}"
+    text = (
+        f"{time.capitalize()}: {len(values):,} eigenvalues, the largest {number(float(values[0]))}"
+    )
     if floor is not None:
         text += f", {int(np.sum(values > floor)):,} of them above the noise"
     return text + f", the median {number(float(np.median(values)))}."
@@ -118,7 +124,11 @@ def rates(record: Record) -> Section:
     plots = [
         _over_steps("rates-steps", "Rates over the steps", floats(seen["steps"]), there, "rate"),
         _over_steps(
-            "weights-steps", "Weights over the steps", floats(history["steps"]), weights, "loss weight"
+            "weights-steps",
+            "Weights over the steps",
+            floats(history["steps"]),
+            weights,
+            "loss weight",
         ),
     ]
     return Section("rates", "Rates and weights", lead, plots, [table])
@@ -140,7 +150,9 @@ def losses(record: Record) -> Section:
             "held out": history["held_out"],
         }
         there = {kind: floats(values[name]) for kind, values in kinds.items() if name in values}
-        plots.append(_over_steps(f"loss-{index}", f"Loss of {name}", steps, there, "mean square"))
+        plots.append(
+            _over_steps(f"loss-{index}", f"Loss of {quoted(name)}", steps, there, "mean square")
+        )
     if history["relative_l2"] is not None:
         error = {"relative error": floats(history["relative_l2"])}
         plots.append(_over_steps("error-steps", "Error", steps, error, "relative L2 error"))
@@ -163,7 +175,10 @@ def losses(record: Record) -> Section:
 def _over_steps(
     id: str, title: str, steps: np.ndarray, found: Mapping[str, np.ndarray], label: str
 ) -> Plot:
-    series = [Series(name, steps, y, style=i) for i, (name, y) in enumerate(found.items())]
+    series = [
+        Series(name, steps, y, i, marked=len(found) > 1)
+        for i, (name, y) in enumerate(found.items())
+    ]
     item, legend = curves(series, Axes("step", label))
     return Plot(
         id=id,
@@ -216,7 +231,7 @@ def trials(record: Record) -> Section:
     kept = [trial["name"] for trial in found if trial["kept"]]
     lead = (
         f"{len(found)} short trainings, the first as planned. They are ranked by the residual at points "
-        f"that none was trained on. {listed(kept) or 'None'} stayed to the end."
+        f"that none was trained on. Kept to the end: {listed([quoted(k) for k in kept]) or 'none'}."
     )
     return Section("trials", title, lead, plots, [Table("All trials", head, rows)])
 
@@ -228,9 +243,10 @@ def settings(record: Record) -> Section:
     rows = [
         [
             names.get(key, key),
-            seconds(value) if key == "seconds" else (number(value) or "called from Python"),
+            seconds(value) if key == "seconds" else number(value),
         ]
         for key, value in source.items()
+        if key != "command"
     ]
     rows += [
         ["seed", str(record["seed"])],
@@ -252,6 +268,12 @@ def _setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value)) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else number(value)
+
+
+def subject(record: Record) -> str:
+    """What was looked for: u and v over x and t."""
+    problem = record["problem"]
+    return f"{listed(problem['fields'])} over {listed(problem['coordinates'])}"
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
@@ -288,4 +310,5 @@ def seen_in(confidence: float | None, draws: int) -> str:
         return "confidence unknown"
     if draws == 1:
         return f"confidence {percent(confidence)}, one draw"
-    return f"seen in {percent(confidence)} of {draws} draws"
+    seen = round(confidence * draws)
+    return f"seen in all {draws} draws" if seen == draws else f"seen in {seen} of {draws} draws"

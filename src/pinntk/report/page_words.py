@@ -55,13 +55,18 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def quoted(name: str) -> str:
+    """A name of the user's inside a sentence."""
+    return f"‘{name}’"
+
+
 def factor(before: float | None, after: float | None) -> str:
     """How many times smaller or larger, in words; empty where that cannot be said."""
     if not before or not after or before < 0 or after < 0:
         return ""
     if before >= after:
-        return f"{number(before / after)} times smaller"
-    return f"{number(after / before)} times larger"
+        return f"{_about(before / after)} times smaller"
+    return f"{_about(after / before)} times larger"
 
 
 def floats(values: Any) -> np.ndarray:
@@ -123,6 +128,10 @@ def columns(
         [label, *(number(float(y[i])) if i < len(y) else NOTHING for y in ys)]
         for label, i in zip(first, rows, strict=True)
     ]
+
+
+def _about(times: float) -> str:
+    return number(float(f"{times:.2g}"))
 
 
 def _tidy(value: float) -> int | float:
