@@ -142,7 +142,7 @@ def test_what_is_not_known_is_left_out_with_a_sentence(pages):
     assert drawn == [f"spectrum-{i}" for i in range(4)]
     # A finding whose figures are left out has no link to them.
     links = [e.attributes["href"] for e in outline.all("a") if e.text.startswith("See ")]
-    assert links == ["#spectra"]
+    assert links == ["#rates", "#spectra"]
 
 
 def test_no_solution_means_no_error_map_and_says_so():
@@ -155,6 +155,43 @@ def test_no_solution_means_no_error_map_and_says_so():
     assert "because no solution is known" in text
     assert "Error of" not in text
     assert "Relative L2 error over time" not in text
+
+
+def unknown(value: Any) -> Any:
+    """The same record with every number in a list null, as after a training that diverged."""
+    if isinstance(value, dict):
+        return {key: unknown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unknown(item) for item in value]
+    return None if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_numbers_that_are_not_finite_are_told_not_drawn(dimensions):
+    record = sample_record(dimensions)
+    for part in ("spectra", "baseline", "maps", "modes", "trials", "first_look", "winner"):
+        record[part] = unknown(record[part])
+    for axis, known in zip(
+        record["maps"]["axes"], sample_record(dimensions)["maps"]["axes"], strict=True
+    ):
+        axis["values"] = known["values"]
+    text = words(Outline(render(record)).text)
+    assert "no finite value" in text
+    assert "nan" not in text.lower().split()
+
+
+def test_three_coordinates_show_two_and_say_where_the_third_is():
+    record = sample_record(2)
+    record["problem"]["coordinates"] = ["x", "y", "t"]
+    record["maps"]["axes"][1]["name"] = "y"
+    record["maps"]["title"] = "At t = 1"
+    record["points"] = {k: [[*p, 1.0] for p in rows] for k, rows in record["points"].items()}
+    for mode in record["modes"]:
+        mode["points"] = [[0.5, *p] for p in mode["points"]]
+    text = words(Outline(render(record)).text)
+    assert "At t = 1." in text
+    assert "u over x, y and t" in text
+    assert re.search(r"largest at y = \S+, t = ", text)
 
 
 @KINDS

@@ -71,7 +71,7 @@ def render(record: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         record=record,
         sections=sections,
-        drawn={section.id for section in sections if not section.absent},
+        drawn={section.id for section in sections if section.plots or section.tables},
         items={plot.id: plot.item for section in sections for plot in section.plots},
         subject=page_sections.subject(record),
         facts=page_sections.facts(record),

@@ -110,7 +110,8 @@ def _coarse(values: np.ndarray, grids: Grids) -> tuple[list[str], list[list[str]
 
 def modes(record: Record) -> Section:
     """The slow directions of the kernel, at the points of the condition they live in."""
-    found, title = record["modes"][:MODES], "Slow directions"
+    title = "Slow directions"
+    found = [mode for mode in record["modes"] if mode["values"]][:MODES]
     if not found:
         return Section(
             "modes",

@@ -83,7 +83,8 @@ def curves(
         shape = SHAPES[marker] if one.marked else ""
         legend.append(Legend(key, one.name, colour, " ".join(map(str, dash)), shape))
     _read_off(plot, series, shown, axes)
-    for index, (name, places) in enumerate((marks or {}).items()):
+    most_first = sorted((marks or {}).items(), key=lambda mark: -len(mark[1]))
+    for index, (name, places) in enumerate(most_first):
         legend.append(_rug(plot, f"m{index}", name, places, index, axes))
     return json_item(plot), tuple(legend)
 
@@ -181,6 +182,8 @@ def _read_off(
 
     What is hit are lines that cannot be seen, as wide as a finger.
     """
+    if not series:
+        return
     if all(np.array_equal(one.x, series[0].x) for one in series):
         x = series[0].x
         few = thinned(len(x), DRAWN, logarithmic=axes.xscale == "log")

@@ -24,6 +24,7 @@ from pinntk.report.page_words import (
 
 Record = Mapping[str, Any]
 NO_TRAINING = "No network was trained for this record, so there is nothing to show here."
+NO_CURVES = "No network was trained for this record, so there are no curves over the steps."
 #: The block of the whole kernel among the spectra.
 WHOLE = "K"
 
@@ -117,7 +118,7 @@ def rates(record: Record) -> Section:
         f"Before training the fastest weighted rate is {number(look['imbalance'])} times the slowest."
     )
     if baseline is None:
-        return Section("rates", "Rates and weights", lead, (), [table], NO_TRAINING)
+        return Section("rates", "Rates and weights", lead, (), [table], NO_CURVES)
     history, seen = baseline["history"], baseline["rates"]
     there = {name: floats(v) for name, v in seen.items() if name != "steps"}
     weights = {name: floats(v) for name, v in history["weights"].items()}
@@ -196,9 +197,7 @@ def trials(record: Record) -> Section:
     found = record["trials"]
     title = "Comparison of remedies"
     if not found:
-        return Section(
-            "trials", title, absent="No remedy was tried: the diagnosis had no time budget for it."
-        )
+        return Section("trials", title, absent="No remedy was tried in this diagnosis.")
     plots = []
     for key, name in (("held_out", "Held-out residual"), ("relative_l2", "Relative L2 error")):
         series, said, table = [], [], []
