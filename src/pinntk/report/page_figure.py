@@ -48,9 +48,9 @@ AXIS = {
     "major_tick_line_color": "#8a8a8a",
     "minor_tick_line_color": None,
 }
-#: Light to dark, so that a large magnitude is dark on paper.
+#: Light to dark, so that what is large is dark on paper, and bright where the page is dark.
 MAGNITUDE = tuple(reversed(Blues256))
-VALUE = Cividis256
+VALUE = tuple(reversed(Cividis256))
 
 
 @dataclasses.dataclass(frozen=True)
