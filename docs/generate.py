@@ -15,6 +15,7 @@ import typer
 from mkdocs.structure.files import File, Files
 
 from pinntk.cli import app
+from pinntk.diagnosis.record import KEYS
 from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.problems import PROBLEMS
 
@@ -34,7 +35,13 @@ CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for every page."""
-    made = {"commands": commands, "problems": problems, "rules": rules, "thresholds": thresholds}
+    made = {
+        "commands": commands,
+        "problems": problems,
+        "rules": rules,
+        "thresholds": thresholds,
+        "record": record,
+    }
     for marker, make in made.items():
         comment = f"<!-- {marker} -->"
         if comment in markdown:
@@ -86,6 +93,16 @@ def thresholds() -> str:
             text = " ".join(line.removeprefix("#:").strip() for line in reason.splitlines())
             lines.append(f"| `{names}` | {value} | {text} |")
     return "\n".join(lines)
+
+
+def record() -> str:
+    """Every key of a diagnosis' record, as Markdown tables: one for each key at the top."""
+    lines: list[str] = []
+    for key in KEYS:
+        if "." not in key.path and "[" not in key.path:
+            lines += ["", f"## {key.path}", "", "| key | what it is | meaning |", "|---|---|---|"]
+        lines.append(f"| `{key.path}` | {key.described} | {key.meaning} |")
+    return "\n".join([*lines, ""])
 
 
 def _command(name: str, command: Any) -> str:

@@ -44,7 +44,7 @@ NOT_PUBLIC = {"report", "paper", "cli"}
 #: Imports inside functions, and why they are there.
 LATE_IMPORTS = {
     ("cli.app", "pinntk.report"): "Matplotlib is loaded by the commands that draw",
-    ("cli.doctor", "pinntk.report"): "the page's libraries are loaded where a page is made",
+    ("cli.doctor", "pinntk.report.page"): "Bokeh is loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
     ("training.progress", "rich.console"): "Rich is loaded only where a bar is shown",
@@ -54,6 +54,8 @@ LATE_IMPORTS = {
 #: Third-party packages that belong to certain rooms only.
 KEPT_TO = {
     "matplotlib": {"report"},
+    "bokeh": {"report"},
+    "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "training"},
     "optax": {"optim"},
@@ -233,7 +235,8 @@ before = dict(jax.config.values)
 import pinntk
 changed = {k: v for k, v in jax.config.values.items() if before.get(k) != v}
 assert not changed, f"jax settings changed: {changed}"
-unwanted = {"matplotlib", "rich", "typer", "click", "torch", "flax", "tensorflow", "deepxde"}
+unwanted = {"matplotlib", "bokeh", "jinja2", "rich", "typer", "click", "torch", "flax", "deepxde"}
+unwanted |= {"tensorflow"}
 loaded = unwanted & {name.partition(".")[0] for name in sys.modules}
 assert not loaded, f"loaded: {loaded}"
 """

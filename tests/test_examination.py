@@ -167,7 +167,9 @@ def test_the_wanted_size_is_that_of_the_solution_of_a_linear_problem():
         model = LinearModel(jnp.array([1.0, 0.0, 0.0, 0.0]))
         found = measure(problem, model, problem.sample(KEY), {"data": 1.0}, 100)
         field = jax.vmap(truth)(problem.test_points())
-        assert found.linearised.wanted_rms == pytest.approx(float(jnp.sqrt(jnp.mean(field**2))), rel=2e-2)
+        assert found.linearised.wanted_rms == pytest.approx(
+            float(jnp.sqrt(jnp.mean(field**2))), rel=2e-2
+        )
 
 
 def test_the_rounding_of_a_residual_in_which_large_numbers_cancel():

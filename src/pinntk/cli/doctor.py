@@ -111,7 +111,7 @@ def _write(record: dict[str, Any], where: Destination) -> None:
     elif where.json_file is not None:
         write_atomically(where.json_file, text.encode())
     if where.folder is not None:
-        from pinntk.report import write_page  # the page's library is loaded where a page is made
+        from pinntk.report.page import write_page  # Bokeh is loaded where a page is made
 
         page = write_page(record, where.folder / PAGE)
         shown = f"\nThe whole story, with figures: {page}"

@@ -29,13 +29,13 @@ from pinntk.diagnosis.examination import (
 from pinntk.diagnosis.findings import Finding
 from pinntk.diagnosis.first_look import FirstLook, first_look
 from pinntk.diagnosis.measures import POINTS, check_finite
+from pinntk.diagnosis.record import SCHEMA, SCHEMA_VERSION
 from pinntk.errors import PinntkError
 from pinntk.jacobian import model_dtype
 from pinntk.problem import Batch, Model, Problem
 from pinntk.recipe import Recipe
 from pinntk.training.compiled import first_points
 
-SCHEMA, SCHEMA_VERSION = "pinntk-diagnosis", 1
 #: Columns of a terminal that a printed verdict fits.
 COLUMNS = 80
 
