@@ -83,9 +83,8 @@ def work(task: Record) -> Record:
 
 def visit(task: Record) -> Record:
     """Examine, and treat where the task has a budget for it."""
-    from pinntk.treatment import examine, treat
-
     from pinntk.runs import prepare
+    from pinntk.treatment import examine, treat
 
     patient = PATIENTS[task["name"]]
     began = time.perf_counter()

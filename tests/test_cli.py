@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import math
@@ -12,12 +13,15 @@ import signal
 import pytest
 
 from command import one_line, run_pinntk
+from pinntk.cli.doctor import destination
 from pinntk.cli.options import parse_budget, parse_weights
+from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
 from pinntk.problems import PROBLEMS
 from pinntk.recipe import Recipe
-from pinntk.runs import set_up
+from pinntk.runs import plain_setup, set_up
 from pinntk.training import RunDirectory
+from pinntk.treatment.running import Run
 
 COMMANDS = importlib.import_module("pinntk.cli.app")  # `pinntk.cli.app` is the Typer object
 SMALL = ("--width", 4, "--depth", 1, "--steps", 6, "--log-every", 2)
@@ -83,42 +87,88 @@ def test_every_setting_of_a_recipe_is_an_option_or_a_matter_of_files():
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory):
-    file = tmp_path_factory.mktemp("json") / "look.json"
-    return *run_pinntk("diagnose", "poisson1d:a=4", *SMALL[:6], "--json", file), file
+    folder = tmp_path_factory.mktemp("diagnosis")
+    file, out = folder / "record.json", folder / "page"
+    options = (*SMALL[:6], "--budget", "10s", "--json", file, "--out", out)
+    return *run_pinntk("diagnose", "poisson1d:a=4", *options), file, out
 
 
-def test_diagnose_prints_a_row_per_condition_and_the_verdict(looked):
-    code, out, err, _ = looked
+def test_diagnose_says_the_verdict_in_80_columns_and_what_was_tried(looked):
+    code, out, err, *_ = looked
     assert (code, err) == (0, "")
-    assert re.search(r"^boundary( +\S+){8}$", out, re.MULTILINE)
-    assert re.search(r"^residual +.* \d+/256 ", out, re.MULTILINE)
-    assert "mlp 1×4 tanh · parameters 13 · adam 0.001" in out
-    assert "steps of other optimisers are not bound by it" in one_line(out)
-    assert "loss left: the loss predicted then" in one_line(out)
+    assert "mlp 1×4 tanh · parameters 13 · adam 0.001 · weighting fixed" in one_line(out)
+    assert re.search(r"^(SEVERE|MODERATE|NOTE)  ", out, re.MULTILINE)
+    verdict = out[: out.index("tried")]
+    assert max(len(line) for line in verdict.splitlines() if not line.startswith("   ")) <= 100
+    assert re.search(r"^baseline +6 ", out, re.MULTILINE)
+    assert "report.html" in out
 
 
-def test_diagnose_writes_everything_as_json(looked):
-    _, out, _, file = looked
+def test_diagnose_writes_the_record_and_the_page(looked):
+    _, out, _, file, folder = looked
     record = json.loads(file.read_text())
-    assert list(record["conditions"]) == ["boundary", "residual"]
-    assert len(record["spectra"]["K"]) == 258
-    assert (record["seed"], record["recipe"]["width"], record["steps"]) == (0, 4, 6)
-    assert one_line(" ".join(record["verdict"])) in one_line(out)
+    check_record(record)
+    assert list(record["problem"]["conditions"]) == ["boundary", "residual"]
+    assert (record["seed"], record["settings"]["width"]) == (0, 4)
+    assert record["provenance"]["command"].startswith("pinntk diagnose poisson1d:a=4 --width 4")
+    for sentence in record["verdict"]:
+        assert one_line(sentence) in one_line(out)
+    assert record["trials"][0]["name"] == "baseline"
+    page = (folder / "report.html").read_text()
+    assert html.escape(record["verdict"][0]) in page
 
 
-def test_diagnose_to_standard_output_is_json_and_nothing_else(user_file):
-    code, out, _ = run_pinntk("diagnose", f"{user_file}:mine", "--json", "-")
+def test_diagnose_to_standard_output_is_json_and_nothing_else(user_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("--budget", "0s", "--json", "-")
+    code, out, _ = run_pinntk("diagnose", f"{user_file}:mine", *options)
     assert code == 0
-    assert json.loads(out)["conditions"]["ends"]["points"] == 2
+    record = json.loads(out)
+    check_record(record)
+    assert record["trials"] == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_diagnose_takes_the_weights_of_the_recipe_and_of_the_options(user_file):
+def test_diagnose_looks_at_the_plain_problem_unless_weights_are_asked_for(user_file):
     def weights(*arguments):
-        record = json.loads(run_pinntk("diagnose", *arguments, "--json", "-")[1])
-        return [condition["weight"] for condition in record["conditions"].values()]
+        return plain_setup(f"{user_file}:weighted", None, *arguments).recipe.weights
 
-    assert weights(f"{user_file}:weighted") == [100.0, 1.0]
-    assert weights(f"{user_file}:weighted", "--weights", "inside=7") == [1.0, 7.0]
+    assert weights() == {"ends": 100.0}  # weights that the problem itself fixes are part of it
+    assert weights({"weights": {"inside": 7.0}}) == {"inside": 7.0}
+    assert plain_setup("poisson1d").recipe.weighting == "fixed"
+    assert plain_setup("wave1d", "paper").recipe.weights == {}
+    assert plain_setup("poisson1d", None, {"weighting": "ntk"}).recipe.weighting == "ntk"
+
+
+def test_a_page_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = destination("file.py:mine", None, None)
+    assert first.folder is not None
+    (first.folder / "report.html").write_text("kept")
+    second = destination("file.py:mine", None, None)
+    assert (first.folder.name, second.folder.name) == (
+        "diagnosis-file.py-mine",
+        "diagnosis-file.py-mine-2",
+    )
+    with pytest.raises(PinntkError, match=r"holds a report\.html already"):
+        destination("mine", first.folder, None)
+
+
+def test_ctrl_c_during_the_trials_keeps_what_there_is(tmp_path, monkeypatch):
+    rounds = []
+
+    def interrupted(run, seconds, score):
+        rounds.append(run.name)
+        return go_on(run, seconds, score) or len(rounds) == 2
+
+    go_on = Run.go_on
+    monkeypatch.setattr(Run, "go_on", interrupted)
+    options = (*SMALL[:6], "--budget", "10s", "--out", tmp_path / "page")
+    code, out, _ = run_pinntk("diagnose", "poisson1d", *options)
+    assert code == 130
+    assert len(rounds) == 2
+    assert (tmp_path / "page" / "report.html").exists()
+    assert re.search(r"^baseline ", out, re.MULTILINE)
 
 
 # --- train, resume, report -----------------------------------------------------------------------
@@ -265,6 +315,7 @@ def test_an_option_that_is_not_given_is_not_a_change(monkeypatch):
         raise PinntkError("changes", got=changes, expected="none")
 
     monkeypatch.setattr(COMMANDS, "set_up", stop)
+    monkeypatch.setattr(COMMANDS, "plain_setup", stop)
     for command in ("train", "diagnose"):
         assert "got {}" in run_pinntk(command, "poisson1d")[2]
 

@@ -28,13 +28,12 @@ from pinntk.diagnosis.examination import (
 )
 from pinntk.diagnosis.findings import Finding
 from pinntk.diagnosis.first_look import FirstLook, first_look
-from pinntk.diagnosis.measures import POINTS, check_finite
+from pinntk.diagnosis.measures import check_finite, observed
 from pinntk.diagnosis.record import SCHEMA, SCHEMA_VERSION
 from pinntk.errors import PinntkError
 from pinntk.jacobian import model_dtype
 from pinntk.problem import Batch, Model, Problem
 from pinntk.recipe import Recipe
-from pinntk.training.compiled import first_points
 
 #: Columns of a terminal that a printed verdict fits.
 COLUMNS = 80
@@ -77,7 +76,7 @@ class Diagnosis:
                 "conditions": {
                     name: {
                         "points": len(self.batch[name].points),
-                        "residuals": e.baseline_rows[name],
+                        "residuals": e.residuals[name],
                     }
                     for name in problem.names
                 },
@@ -209,7 +208,7 @@ def examined(
         first = first_look(
             problem,
             draws[0].model,
-            first_points(draws[0].batch, POINTS),
+            observed(problem, model_dtype(draws[0].model)),
             steps=recipe.steps,
             learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else None,
             weights=recipe.weights if recipe.weighting == "fixed" else None,

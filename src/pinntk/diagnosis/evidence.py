@@ -23,8 +23,7 @@ FAILED = 0.05
 class Evidence:
     """What the rules judge. `before` and `after` hold one entry for each draw.
 
-    `dense_learnable` is how many modes of the equation's block the planned steps learn where points are
-    plenty, by draw; `smaller_step` the factor by which a tenth of the step lowers the loss at the
+    `smaller_step` is the factor by which a tenth of the step lowers the loss at the
     end of the baseline, None where that was not tried.
     """
 
@@ -34,21 +33,17 @@ class Evidence:
     after: Sequence[Measures]
     baseline: Baseline
     clash: Clash | None
-    dense_learnable: Sequence[int]
     smaller_step: float | None
     counts: Mapping[str, int]
     parameters: int
     parameter_rms: float
 
     @property
-    def baseline_rows(self) -> Mapping[str, int]:
-        """Residuals for every point of a condition, times its points."""
-        return {
-            name: self.before[0].rows[name]
-            // len(self.before[0].batch[name].points)
-            * self.counts[name]
-            for name in self.problem.names
-        }
+    def residuals(self) -> Mapping[str, int]:
+        """How many residuals each condition is trained on."""
+        seen = self.before[0]
+        each = {name: seen.rows[name] // len(seen.batch[name].points) for name in self.counts}
+        return {name: each[name] * count for name, count in self.counts.items()}
 
     @property
     def draws(self) -> int:

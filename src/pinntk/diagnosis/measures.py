@@ -15,17 +15,19 @@ from jaxtyping import Array, Float
 
 from pinntk.diagnosis.reach import Reach, reach
 from pinntk.diagnosis.units import Units, hidden_units
-from pinntk.domain import Box
+from pinntk.domain import AbstractRegion, Box, Points, Sobol, Union
 from pinntk.errors import ResidualError
 from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
 from pinntk.kernel import TangentKernel, tangent_kernel
 from pinntk.nets import InputScaling
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Model, Problem, Sample, draw
 from pinntk.training.compiled import first_points
 
-#: Points per condition that kernels are computed at. An eigendecomposition costs their cube; Sobol's
-#: first 128 points cover the region as evenly as any.
+#: Points per condition that kernels are computed at. An eigendecomposition costs their cube, and 128
+#: points see twice as many modes as short trainings learn.
 POINTS = 128
+#: A key of its own for them.
+OBSERVED = 0x0B5E7
 #: Bins of time that the residual is averaged over.
 BINS = 8
 #: Points per coordinate of the lines along which the frequency of the residual is looked for.
@@ -69,11 +71,36 @@ class Measures:
     batch: Batch
 
 
+def observed(problem: Problem, dtype: Any) -> Batch:
+    """Where all draws are looked at: `POINTS` Sobol points of every condition, and the data as they are.
+
+    They are not those of the training: what holds on the points alone is seen from between them.
+    """
+    found = {}
+    for i, condition in enumerate(problem.conditions):
+        where = condition.where
+        if isinstance(where, Points):
+            found[condition.name] = first_points(
+                {"": draw(condition, jax.random.key(0), dtype)}, POINTS
+            )[""]
+            continue
+        several = any(part.free for part in _boxes(where)) if _boxes(where) else True
+        count = POINTS if several else min(condition.points, POINTS)
+        seen = dataclasses.replace(condition, points=count, sampler=Sobol())
+        key = jax.random.fold_in(jax.random.key(OBSERVED), i)
+        found[condition.name] = draw(seen, key, dtype)
+    return found
+
+
+def _boxes(where: AbstractRegion) -> list[Box]:
+    parts = where.parts if isinstance(where, Union) else (where,)
+    return [part for part in parts if isinstance(part, Box)]
+
+
 def measure(
     problem: Problem, model: Model, batch: Batch, weights: Mapping[str, float], steps: int
 ) -> Measures:
-    """Look at a model at the first `POINTS` points of every condition, planned for so many `steps`."""
-    batch = first_points(batch, POINTS)
+    """Look at a model with so many `steps` planned, at points that it is not trained on: `observed`."""
     kernel = tangent_kernel(problem, model, batch)
     residuals = residuals_at(problem, model, batch)
     exact = _exact(problem, model, batch, residuals)

@@ -73,11 +73,6 @@ def reach(
     )
 
 
-def learnable_modes(matrix: np.ndarray, steps: int) -> int:
-    """How many modes of a kernel gradient descent learns in so many steps."""
-    return int(np.sum(np.abs(_left(spectrum(matrix).eigenvalues, steps)) <= LEARNED))
-
-
 def _left(eigenvalues: np.ndarray, steps: int) -> np.ndarray:
     if not eigenvalues[0] > 0:
         return np.ones_like(eigenvalues)

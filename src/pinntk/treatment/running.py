@@ -75,8 +75,8 @@ class Score:
         weights = ntk_weights(rates, dict.fromkeys(rates, 1)) if rates else {}
         least = min((float(w) for w in weights.values()), default=1.0)
         self.weights = {n: float(w) / least for n, w in weights.items()}
-        self.points = self.problem.held_out(setup.key, np.float64)
-        self.targets = self.problem.test_points(np.float64)
+        self.points = self.problem.held_out(setup.key)
+        self.targets = self.problem.test_points()
 
     def __call__(self, model: Model) -> float:
         """Smaller is better; infinite where the model is not finite."""

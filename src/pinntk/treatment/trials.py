@@ -20,7 +20,7 @@ from pinntk.treatment.running import Run, Score, Trial
 #: Networks and sets of points that an examination looks at.
 DRAWS = 3
 #: No more trials than this: each pays for a compilation.
-TRIALS = 5
+TRIALS = 4
 #: A trial needs this long to say something: a compilation takes 3 to 8 s on two cores.
 LEAST_SECONDS = 4.0
 #: Rounds of the halving: all, the better half, the better half of it.

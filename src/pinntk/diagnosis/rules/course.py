@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pinntk.diagnosis import remedies as cure
-from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.evidence import FAILED, Evidence
 from pinntk.diagnosis.findings import Finding, Illness, Severity
 from pinntk.diagnosis.first_look import STUCK
 from pinntk.diagnosis.measures import main_condition
@@ -14,8 +14,8 @@ from pinntk.training import NATURAL
 
 #: Sampling a band of m modes takes 2m points (Shannon); fewer than m cannot even see them all.
 NYQUIST = 2.0
-#: Held-out over trained loss that calls a residual overfitted: its rms is then 3 (10) times larger.
-OVERFIT, OVERFIT_SEVERE = 10.0, 100.0
+#: Held-out over trained loss that calls a residual overfitted: its rms is then three times larger.
+OVERFIT = 10.0
 #: First over last quarter of the mean square residual over time that calls causality violated: an order.
 CAUSAL = 10.0
 #: Gradient descent with a step this far below the stable one wastes the budget: two decimal orders.
@@ -114,21 +114,21 @@ def step_size(e: Evidence) -> Finding | None:
 def points(e: Evidence) -> Finding | None:
     """Too few collocation points for what the network can learn."""
     name = main_condition(e.problem)
-    rows = e.before[0].rows[name]
     count = e.problem.condition(name).points
-    held = lambda i: _overfit(e, i, name)
-    ratio = e.median(held)
-    modes = e.median(lambda i: e.dense_learnable[i])
+    modes = e.median(lambda i: e.before[i].reach.learnable[name])
+    ratio = e.median(lambda i: _overfit(e, i, name))
+    wrong = e.median(lambda i: _between(e, i, name))
     evidence = {
         "points": count,
         "modes that the planned steps learn": modes,
         "held-out loss over trained loss": ratio,
+        "residual between the points over that before training (rms)": wrong,
     }
-    few = count < NYQUIST * modes
-    share = e.share(lambda i: count < NYQUIST * e.dense_learnable[i] or held(i) > OVERFIT)
-    if share <= 0.5 or not (few or ratio > OVERFIT_SEVERE):
+    overfit = lambda i: _overfit(e, i, name) > OVERFIT and _between(e, i, name) > FAILED
+    few = lambda i: count < NYQUIST * e.before[i].reach.learnable[name]
+    severe, share = e.share(overfit), e.share(lambda i: overfit(i) or few(i))
+    if share <= 0.5:
         return None
-    severe = e.share(lambda i: held(i) > OVERFIT) > 0.5
     seen = (
         f"between them the loss is {times(ratio)} that on them"
         if ratio > OVERFIT
@@ -139,8 +139,8 @@ def points(e: Evidence) -> Finding | None:
         f"{seen}."
     )
     reason = "A residual that vanishes on the points says nothing about the field between them."
-    severity = Severity.SEVERE if severe else Severity.MODERATE
-    needed = int(2 ** math.ceil(math.log2(max(NYQUIST * 2 * modes, 4 * rows))))
+    severity = Severity.SEVERE if severe > 0.5 else Severity.MODERATE
+    needed = int(2 ** math.ceil(math.log2(max(2 * NYQUIST * modes, 4 * count))))
     return Finding(
         Illness.POINTS,
         severity,
@@ -159,6 +159,12 @@ def _overfit(e: Evidence, draw: int, name: str) -> float:
         return 1.0
     trained = e.baseline.losses[name][-1, draw]
     return float(held[-1, draw] / trained) if trained > 0 else 1.0
+
+
+def _between(e: Evidence, draw: int, name: str) -> float:
+    """The rms residual on held-out points after the baseline over that before training."""
+    held, before = e.baseline.held_out.get(name), e.before[draw].losses[name]
+    return math.sqrt(float(held[-1, draw]) / before) if held is not None and before > 0 else 0.0
 
 
 def causality(e: Evidence) -> Finding | None:
