@@ -89,7 +89,7 @@ def visit(task: Record) -> Record:
     patient = PATIENTS[task["name"]]
     began = time.perf_counter()
     setup = prepare(patient.problem(), dict(patient.changes), task["seed"])
-    diagnosis = examine(setup)
+    diagnosis: Any = examine(setup)
     found: Record = {
         "seconds": round(time.perf_counter() - began, 2),
         "findings": [
@@ -105,7 +105,7 @@ def visit(task: Record) -> Record:
     }
     if task["budget"] is not None:
         began = time.perf_counter()
-        treatment = treat(setup, diagnosis, task["budget"])
+        treatment: Any = treat(setup, diagnosis, task["budget"])
         seconds = round(time.perf_counter() - began, 2)
         found["treatment"] = {"seconds": seconds, **treated(treatment.as_dict())}
     return found

@@ -1,6 +1,7 @@
 """The cases a doctor is tested on: each is one thing, and is as sick or as healthy as it says."""
 
 import dataclasses
+import functools
 import json
 import sys
 import types
@@ -29,12 +30,10 @@ SICK = [patient for patient in PATIENTS.values() if not patient.healthy]
 
 @pytest.mark.parametrize("name", PATIENTS)
 def test_a_case_can_be_prepared(name):
-    patient = PATIENTS[name]
-    for form in patient.forms:
-        setup = prepare(*patient.form(form), 0)
-        assert setup.problem.solution is not None
-        assert setup.parameters < 2500
-        assert setup.recipe.steps <= 10_000
+    setup = prepare(*PATIENTS[name].form("sick"), 0)
+    assert setup.problem.solution is not None
+    assert setup.parameters < 2500
+    assert setup.recipe.steps <= 10_000
 
 
 def test_every_illness_has_two_strengths_and_controls_are_many():
@@ -53,25 +52,28 @@ def test_a_twin_lacks_the_illness_and_a_remedy_is_known_where_one_is_promised(pa
     problem, changes = patient.form("sick")
     twin, others = patient.form("twin")
     assert patient.twin_problem is not None or changes != others
+    assert problem.recipe.replace(**changes).steps == twin.recipe.replace(**others).steps
     assert problem.names[: len(twin.names)] == twin.names[: len(problem.names)]
     if patient.treatable and patient.twin_problem is not None:
         assert patient.cure is not None
 
 
-@pytest.mark.parametrize(
-    "name", ["step_small_poisson", "contradiction_twice", "dead_forgotten", "dead_relu"]
-)
+@functools.cache
+def runs(name):
+    return {form: trained(PATIENTS[name], form) for form in ("sick", "twin")}
+
+
+@pytest.mark.parametrize("name", ["step_small_poisson", "dead_relu"])
 def test_a_sick_case_fails_and_its_twin_trains(name):
-    patient = PATIENTS[name]
-    found = {form: trained(patient, form) for form in ("sick", "twin")}
-    assert verdict(patient, found) == ""
+    found = runs(name)
+    assert verdict(PATIENTS[name], found) == ""
     assert (found["sick"]["outcome"] == "refused") is (name in REFUSED)
 
 
 def test_control_a_twin_as_its_own_patient_is_not_sick():
     patient = PATIENTS["step_small_poisson"]
     healed = dataclasses.replace(patient, changes=patient.twin)
-    run = trained(healed, "sick")
+    run = runs("step_small_poisson")["twin"]
     assert verdict(healed, {"sick": run, "twin": run}).startswith("not sick")
     assert verdict(patient, {"sick": run, "twin": {**run, "relative_l2": 0.5}}).startswith(
         "the twin does not train"
