@@ -152,7 +152,8 @@ def _unsteady(baseline: Baseline) -> bool:
 
     A loss that has come down to the square of `FAILED` may do as it likes.
     """
-    total = sum(baseline.losses[name] * baseline.weights[name] for name in baseline.losses)
+    with np.errstate(invalid="ignore"):  # a block of zeros has an infinite weight
+        total = sum(baseline.losses[name] * baseline.weights[name] for name in baseline.losses)
     assert isinstance(total, np.ndarray)
     tail = total[-max(2, len(total) // 4) :]
     with np.errstate(invalid="ignore"):
