@@ -50,7 +50,7 @@ def options() -> argparse.Namespace:
     made.add_argument("--worker", default=None, help=argparse.SUPPRESS)
     arguments = made.parse_args()
     if arguments.smoke:
-        arguments.problems, arguments.optimizers = ["poisson1d"], ["adam", "lbfgs", "ssbroyden"]
+        arguments.problems, arguments.optimizers = ["poisson1d"], ["adam", "ssbroyden"]
         arguments.seeds, arguments.budget = 1, 1.0
     return arguments
 
