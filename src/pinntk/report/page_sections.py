@@ -281,10 +281,13 @@ def facts(record: Record) -> list[tuple[str, str]]:
     found = [
         ("conditions", number(len(record["problem"]["conditions"]))),
         ("parameters", number(record["parameters"])),
-        ("rates apart", f"{number(record['first_look']['imbalance'])}×"),
     ]
+    if record["first_look"] is not None:
+        apart = f"{number(record['first_look']['imbalance'])}×"
+        found.append(("rates apart before training", apart))
     if baseline is not None and baseline["relative_l2"] is not None:
-        found.append(("error as planned", number(baseline["relative_l2"])))
+        steps = number(record["baseline"]["steps"])
+        found.append((f"error after {steps} steps as planned", number(baseline["relative_l2"])))
     if winner is not None and winner["relative_l2_after"] is not None:
         found.append(("error with the remedy", number(winner["relative_l2_after"])))
     return found
