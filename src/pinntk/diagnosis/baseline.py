@@ -22,6 +22,8 @@ from pinntk.weighting import AbstractWeighting
 
 #: Rows of history; their steps are spread evenly in the logarithm.
 ROWS = 24
+#: The row at which rates are looked at on the way.
+HALF = ROWS // 2
 #: Later rows are left out where a baseline takes longer than its seconds.
 FIRST_ROWS = 4
 
@@ -38,7 +40,8 @@ class Baseline:
     """Some steps of the planned training, from every draw; arrays are (rows, draws).
 
     `losses` and `held_out` are unweighted means of r² by condition, on the points trained on and on
-    others. `models` are those at the end, or the last finite ones; `midway` those at half the rows.
+    others. `models` are those at the end, or the last finite ones; `midway` the first draw's at row
+    `middle`.
     `diverged` says which draws lost their finite losses.
     """
 
@@ -49,7 +52,8 @@ class Baseline:
     held_out: Mapping[str, Float[np.ndarray, "rows draws"]]
     errors: Float[np.ndarray, "rows draws"] | None
     models: tuple[Model, ...]
-    midway: tuple[Model, ...]
+    midway: Model
+    middle: int
     diverged: tuple[bool, ...]
     seconds: float
 
@@ -115,7 +119,7 @@ def run_baseline(
                 "errors": None if errors_of is None else errors_of(state.parameters),
             }
         )
-        if len(taken) <= (ROWS + 1) // 2:
+        if len(taken) <= HALF + 1:
             middle = good
         over = time.perf_counter() - began > seconds
         if not finite.any() or (over and len(taken) >= FIRST_ROWS):
@@ -140,7 +144,8 @@ def run_baseline(
         held_out=column("held_out"),
         errors=None if errors_of is None else np.array([np.asarray(r["errors"]) for r in kept]),
         models=tuple(unstack(good, i) for i in range(len(draws))),
-        midway=tuple(unstack(middle, i) for i in range(len(draws))),
+        midway=unstack(middle, 0),
+        middle=min(HALF, len(taken) - 1),
         diverged=tuple(bool(not ok) for ok in finite),
         seconds=time.perf_counter() - began,
     )

@@ -109,7 +109,7 @@ def _first(look: FirstLook) -> dict[str, Any]:
 
 
 def provenance(dtype: str, seconds: float) -> dict[str, Any]:
-    """What the record was made with. `command` is for the command line to fill."""
+    """What the record was made with. The command line puts its own command in."""
     return {
         "pinntk": version("pinntk"),
         "jax": jax.__version__,
@@ -117,7 +117,7 @@ def provenance(dtype: str, seconds: float) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": str(jax.devices()[0].device_kind),
         "dtype": dtype,
-        "command": None,
+        "command": "pinntk.diagnose(problem, model)",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
     }

@@ -23,7 +23,8 @@ FAILED = 0.05
 class Evidence:
     """What the rules judge. `before` and `after` hold one entry for each draw.
 
-    `smaller_step` is the factor by which a tenth of the step lowers the loss at the
+    `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row, empty where it had
+    diverged; `smaller_step` is the factor by which a tenth of the step lowers the loss at the
     end of the baseline, None where that was not tried.
     """
 
@@ -33,6 +34,7 @@ class Evidence:
     after: Sequence[Measures]
     baseline: Baseline
     clash: Clash | None
+    midway_rates: Mapping[str, float]
     smaller_step: float | None
     counts: Mapping[str, int]
     parameters: int

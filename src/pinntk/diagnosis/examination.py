@@ -19,6 +19,7 @@ from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.diagnosis.words import percent
 from pinntk.errors import PinntkError
 from pinntk.jacobian import model_dtype, parameter_count, trainable
+from pinntk.kernel import tangent_kernel
 from pinntk.problem import Problem
 from pinntk.recipe import Recipe
 from pinntk.training import NATURAL, build_optimizer, build_weighting
@@ -79,6 +80,10 @@ def examine_draws(
         # A draw that diverged is looked at as it was: its last finite numbers say nothing.
         after.append(before[i])
     baseline = dataclasses.replace(baseline, diverged=tuple(gone))
+    try:
+        midway = tangent_kernel(problem, baseline.midway, seen).rates()
+    except PinntkError:
+        midway = {}
     smaller = None
     if recipe.optimizer != NATURAL and _unsteady(baseline):
         progress("trying a tenth of the step", 0.85)
@@ -92,6 +97,7 @@ def examine_draws(
         after=after,
         baseline=baseline,
         clash=clash,
+        midway_rates=midway,
         smaller_step=smaller,
         counts={name: len(sample.points) for name, sample in draws[0].batch.items()},
         parameters=parameter_count(draws[0].model),

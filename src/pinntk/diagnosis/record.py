@@ -91,7 +91,7 @@ KEYS = (
         "the same as options of `pinntk train`; may be empty",
     ),
     Key("findings[].remedies[].code", "text", "the same in Python; may be empty"),
-    Key("first_look", "open", "what the kernel at the start says, as `first_look` finds it"),
+    Key("first_look", "open", "what the kernel at the start says, as `first_look` finds it", True),
     Key("first_look.conditions", "object", "by condition"),
     Key("first_look.conditions.<name>", "open", "one condition"),
     Key("first_look.conditions.<name>.loss", "number", "the mean of its squared residuals"),

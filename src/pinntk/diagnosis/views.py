@@ -50,8 +50,9 @@ def baseline(e: Evidence) -> dict[str, Any]:
     first = lambda table: {name: values[:, 0].tolist() for name, values in table.items()}
     outcome = "diverged" if run.diverged[0] else "completed"
     errors = None if run.errors is None else run.errors[:, 0].tolist()
-    times = {"before": 0, "after": run.done}
-    rates = {n: [e.before[0].rates[n], e.after[0].rates[n]] for n in e.problem.names}
+    seen = {0: e.before[0].rates, run.steps[run.middle]: e.midway_rates, run.done: e.after[0].rates}
+    seen = {step: rates for step, rates in sorted(seen.items()) if rates}
+    rates = {n: [found[n] for found in seen.values()] for n in e.problem.names}
     return {
         "steps": run.done,
         "seconds": run.seconds,
@@ -66,7 +67,7 @@ def baseline(e: Evidence) -> dict[str, Any]:
             "held_out": first(run.held_out),
             "relative_l2": errors,
         },
-        "rates": {"steps": list(times.values()), **rates},
+        "rates": {"steps": list(seen), **rates},
     }
 
 

@@ -103,6 +103,10 @@ def _spectrum(time: str, values: np.ndarray, floor: float | None) -> str:
 def rates(record: Record) -> Section:
     """Rates and weights of the conditions: a table at the start, curves over the steps."""
     look, baseline = record["first_look"], record["baseline"]
+    lead = "The rate of a condition, tr K/N of its block, is how fast gradient descent reduces it. "
+    if look is None:
+        lead += "A condition has no gradient at all, so there is nothing to compare."
+        return Section("rates", "Rates and weights", lead, (), [], NO_CURVES)
     rows = [
         [
             name,
@@ -113,10 +117,7 @@ def rates(record: Record) -> Section:
     ]
     head = ["condition", "loss", "rate", "weight", "weight by Algorithm 1", "largest eigenvalue"]
     table = Table("The conditions before training", [*head, "rank"], rows)
-    lead = (
-        "The rate of a condition, tr K/N of its block, is how fast gradient descent reduces it on average. "
-        f"Before training the fastest weighted rate is {number(look['imbalance'])} times the slowest."
-    )
+    lead += f"Before training the fastest weighted rate is {number(look['imbalance'])} times the slowest."
     if baseline is None:
         return Section("rates", "Rates and weights", lead, (), [table], NO_CURVES)
     history, seen = baseline["history"], baseline["rates"]
