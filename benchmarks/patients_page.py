@@ -60,9 +60,12 @@ def treatment_of(visits: list[Record]) -> Record | None:
 
 
 def improved(treatment: Record) -> bool:
-    """Whether the error fell by the factor that is asked for; an error without a number is infinite."""
+    """Whether the error fell by the factor that is asked for, counted from 1 where it was above or none.
+
+    Zero everywhere has the error 1: what has diverged is not cured by what fails.
+    """
     before, after = treatment["before"], treatment["after"]
-    return after is not None and (before is None or after * GAIN <= before)
+    return after is not None and after * GAIN <= min(1.0 if before is None else before, 1.0)
 
 
 def number(value: float | None) -> str:
@@ -228,15 +231,16 @@ def page(record: Record) -> str:
 {len(sick)} small problems, each made sick in one known way, and {len(record["cases"]) - len(sick)} healthy
 controls. The doctor is told the problem and its settings, and nothing else. Every case is examined from
 {seeds} seeds; the treatable ones are treated at seed 0. A first finding is right where it is the illness
-that was planted. Nothing of the doctor was set by looking at these cases.
+that was planted.
 
 {summary(record)}
 
 ## What was found
 
 {findings(record)}
-An error is relative L2 against the exact solution, which the doctor may not use. "Same over seeds"
-counts the seeds whose first finding is that of seed 0.
+An error is relative L2 against the exact solution, which the doctor may not use. Zero everywhere has
+the error 1, so an improvement is counted from 1 where the error was larger. "Same over seeds" counts the
+seeds whose first finding is that of seed 0.
 
 ## First findings that are not the planted illness
 

@@ -19,12 +19,12 @@ from pinntk.runs import prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
-from patients_page import page, results_of, summary
+from patients_page import improved, page, results_of, summary
 
 ROOT = Path(__file__).parent.parent
 
 #: What training finds out before its first step; a doctor has to look before that.
-REFUSED = ("dead_constant", "dead_relu", "dead_forgotten", "dead_blocked")
+REFUSED = ("dead_relu", "dead_forgotten", "dead_blocked")
 SICK = [patient for patient in PATIENTS.values() if not patient.healthy]
 
 
@@ -169,6 +169,20 @@ def test_the_benchmark_goes_on_where_it_was(harness, tmp_path, monkeypatch):
     asked.clear()
     record_of(harness, tmp_path, monkeypatch)  # without --merge all of it is measured anew
     assert len(asked) == 6
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "well"),
+    [
+        (0.5, 0.05, True),
+        (0.5, 0.06, False),
+        (1e17, 0.5, False),
+        (None, 0.1, True),
+        (0.5, None, False),
+    ],
+)
+def test_an_improvement_is_counted_from_one_at_most(before, after, well):
+    assert improved({"before": before, "after": after}) is well
 
 
 def test_a_page_without_a_doctor_says_so(harness):

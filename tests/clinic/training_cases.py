@@ -299,7 +299,13 @@ CAUSALITY = [
         True,
         "Transport over 4.8 periods.",
         twin_problem=partial(convection, 1.0),
-        cure={**NATURAL, "hard": True},
+        cure={
+            **NATURAL,
+            "hard": True,
+            "activation": "sin",
+            "steps": 600,
+            "points": {"residual": 1000},
+        },
     ),
 ]
 
