@@ -13,7 +13,6 @@ import numpy as np
 
 from pinntk.diagnosis import Diagnosis, Remedy, command_options
 from pinntk.diagnosis.measures import residuals_at
-from pinntk.errors import PinntkError
 from pinntk.jacobian import cast, model_dtype
 from pinntk.problem import Model, Problem, relative_l2
 from pinntk.runs import Setup
@@ -175,8 +174,8 @@ class Run:
                 resume=resume,
                 resampling=self.resampling,
             )
-        except PinntkError as error:  # a residual without a gradient, say
-            self.refused = str(error)
+        except Exception as error:  # a residual without a gradient, or one that fails in float64
+            self.refused = f"{type(error).__name__}: {error}"
             return False
         self.seconds = self.result.seconds
         self.rounds += 1
