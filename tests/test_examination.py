@@ -14,8 +14,9 @@ from helpers import LinearModel, mlp
 from pinntk.conditions import Condition, dirichlet, initial_value, observations
 from pinntk.diagnosis.baseline import ROWS, Draw, extrapolated, rows_of, run_baseline
 from pinntk.diagnosis.contradiction import find_clash
-from pinntk.diagnosis.measures import BINS, check_finite, main_condition, measure
+from pinntk.diagnosis.measures import BINS, check_finite, main_condition, measure, product_error
 from pinntk.diagnosis.reach import OF_STABLE, reach
+from pinntk.diagnosis.rules.model import PRODUCTS
 from pinntk.diagnosis.units import hidden_units
 from pinntk.domain import Interval, SpaceTime, UniformGrid
 from pinntk.errors import ResidualError
@@ -281,3 +282,11 @@ def test_the_first_point_with_nan_is_named():
         ResidualError, match=r"NaN or infinity at 4 of 11 points, first at x = 0\.7"
     ):
         check_finite(problem, mlp(KEY, 1), problem.sample(KEY))
+
+
+def test_products_in_reduced_precision_are_measured_not_believed():
+    def rounded(a, b):
+        return (a.astype(jnp.bfloat16) @ b.astype(jnp.bfloat16)).astype(jnp.float32)
+
+    assert product_error(jnp.float32) < PRODUCTS / 10
+    assert product_error(jnp.float32, rounded) > PRODUCTS * 10

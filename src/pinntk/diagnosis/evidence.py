@@ -24,8 +24,9 @@ class Evidence:
     """What the rules judge. `before` and `after` hold one entry for each draw.
 
     `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row, empty where it had
-    diverged; `smaller_step` is the factor by which a tenth of the step lowers the loss at the
-    end of the baseline, None where that was not tried.
+    diverged; `product_error` is that of a matrix product in the model's precision; `smaller_step` the
+    factor by which a tenth of the step lowers the loss at the end of the baseline, None where that was
+    not tried.
     """
 
     problem: Problem
@@ -35,6 +36,7 @@ class Evidence:
     baseline: Baseline
     clash: Clash | None
     midway_rates: Mapping[str, float]
+    product_error: float
     smaller_step: float | None
     counts: Mapping[str, int]
     parameters: int

@@ -14,7 +14,7 @@ from pinntk.diagnosis.baseline import Baseline, Draw, run_baseline
 from pinntk.diagnosis.contradiction import find_clash
 from pinntk.diagnosis.evidence import FAILED, Evidence, weights_of
 from pinntk.diagnosis.findings import Finding, Illness, Severity, ordered
-from pinntk.diagnosis.measures import measure, observed
+from pinntk.diagnosis.measures import measure, observed, product_error
 from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.diagnosis.words import percent
 from pinntk.errors import PinntkError
@@ -98,6 +98,7 @@ def examine_draws(
         baseline=baseline,
         clash=clash,
         midway_rates=midway,
+        product_error=product_error(model_dtype(draws[0].model)),
         smaller_step=smaller,
         counts={name: len(sample.points) for name, sample in draws[0].batch.items()},
         parameters=parameter_count(draws[0].model),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pinntk.diagnosis.linearised import Linearised, linearised, rms
 from pinntk.diagnosis.reach import Reach, reach
 from pinntk.diagnosis.units import Units, hidden_units
 from pinntk.domain import AbstractRegion, Box, Points, Sobol, Union
 from pinntk.errors import ResidualError
-from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
+from pinntk.jacobian import cast, model_dtype
 from pinntk.kernel import TangentKernel, tangent_kernel
 from pinntk.nets import InputScaling
 from pinntk.problem import Batch, Model, Problem, Sample, draw
@@ -32,10 +33,6 @@ OBSERVED = 0x0B5E7
 BINS = 8
 #: Points per coordinate of the lines along which the frequency of the residual is looked for.
 LINE = 128
-#: The Tikhonov term of the linearised problem, as a share of the mean eigenvalue. On trained networks the
-#: error that it estimates is the same from 1e-5 to 1e-9; larger leaves slow modes out, smaller asks
-#: for steps far outside the linear regime.
-DAMPING = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,13 +115,13 @@ def measure(
         reach=reach(kernel, residuals, weights, steps),
         cosines=cosines,
         cancelled=cancelled,
-        noise={name: _rms(r - exact[name]) for name, r in residuals.items()},
-        residual_rms={name: _rms(r) for name, r in exact.items()},
+        noise={name: rms(r - exact[name]) for name, r in residuals.items()},
+        residual_rms={name: rms(r) for name, r in exact.items()},
         profile=_profile(problem, model, inside),
         waves=_waves(problem, model, inside),
         field_rms=float(np.sqrt(np.mean(field**2))),
         field_swing=float(np.sqrt(np.mean((field - field.mean(axis=0)) ** 2))),
-        linearised=_linearised(problem, model, batch, kernel, residuals, points),
+        linearised=linearised(problem, model, batch, kernel, residuals, points),
         extents=_extents(model, np.asarray(points, np.float64)),
         units=hidden_units(model, points[:: max(1, len(points) // 256)]),
         kernel=kernel,
@@ -200,6 +197,20 @@ def _gradients(
     return cosines, 1.0 - total / parts if parts > 0 else 0.0
 
 
+def product_error(dtype: Any, product: Callable[[Array, Array], Array] = jnp.matmul) -> float:
+    """The relative error of a matrix product as the device computes it in `dtype`, against float64.
+
+    Flags say what was asked for; this is what was done. 1e-7 or so is float32; 5e-4 are the 10 bits of
+    TF32, 4e-3 the 7 of bfloat16, which accelerators may use for float32 products.
+    """
+    random = np.random.default_rng(0)
+    left, right = random.standard_normal((2, 128, 128))
+    factors = (jnp.asarray(left, dtype), jnp.asarray(right, dtype))
+    exact = np.asarray(factors[0], np.float64) @ np.asarray(factors[1], np.float64)
+    found = np.asarray(jax.jit(product)(*factors), np.float64)
+    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+
+
 def _exact(
     problem: Problem, model: Model, batch: Batch, residuals: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
@@ -208,10 +219,6 @@ def _exact(
         return residuals
     with jax.enable_x64(True):
         return residuals_at(problem, cast(model, jnp.float64), cast(batch, jnp.float64))
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
 
 
 def _profile(problem: Problem, model: Model, name: str) -> np.ndarray | None:
@@ -272,68 +279,6 @@ def _one_condition(problem: Problem, model: Model, name: str, points: Array) -> 
 @eqx.filter_jit
 def _residuals_of(problem: Problem, model: Model, name: str, points: Array) -> Array:
     return jax.vmap(lambda x: problem.residual_at(name, model, Sample(x)))(points)
-
-
-class Linearised(NamedTuple):
-    """Where the linearised problem would take the model: an estimate of its error, without a solution.
-
-    `wanted_rms` is that of u + δu, `error` ‖δu‖/‖u + δu‖, `shares` the same for the part of δu that the
-    residual of each condition asks for.
-    """
-
-    wanted_rms: float
-    error: float
-    shares: Mapping[str, float]
-
-
-def _linearised(
-    problem: Problem,
-    model: Model,
-    batch: Batch,
-    kernel: TangentKernel,
-    residuals: Mapping[str, np.ndarray],
-    points: Array,
-) -> Linearised:
-    """δu = J_u Δθ with Δθ = −Jᵀ(K + μI)⁻¹ r, rows scaled to equal average rates.
-
-    For a linear equation it is the Gauss–Newton step, and u + δu the best that the tangent space can do.
-    """
-    rates = kernel.rates()
-    root = np.concatenate(
-        [
-            np.full(n, 1 / math.sqrt(rates[k] * n) if rates[k] > 0 else 0.0)
-            for k, n in kernel.rows.items()
-        ]
-    )
-    sources = np.zeros((len(root), len(kernel.names)))
-    for column, name in enumerate(kernel.names):
-        sources[kernel.slice_of(name), column] = residuals[name]
-    matrix = root[:, None] * kernel.matrix * root[None, :]
-    matrix[np.diag_indices_from(matrix)] += DAMPING * max(np.trace(matrix), 1e-300) / len(matrix)
-    solved = (root[:, None] * np.linalg.solve(matrix, root[:, None] * sources)).T
-    with jax.enable_x64(True):
-        vectors = {k: jnp.asarray(solved[:, kernel.slice_of(k)]) for k in kernel.names}
-        double = cast(model, jnp.float64)
-        places = jnp.asarray(points, jnp.float64)
-        found = _field_and_moves(problem, double, cast(batch, jnp.float64), vectors, places)
-        field, moves = (np.asarray(value) for value in found)
-    wanted = _rms(field + moves.sum(axis=0))
-    size = wanted if wanted > 0 else 1.0
-    shares = {name: _rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
-    return Linearised(wanted, _rms(moves.sum(axis=0)) / size, shares)
-
-
-@eqx.filter_jit
-def _field_and_moves(
-    problem: Problem, model: Model, batch: Batch, vectors: Any, points: Array
-) -> tuple[Array, Array]:
-    """The field at the points, and −J_u Jᵀ v there for every v."""
-    parameters, rest = trainable(model)
-    jacobian = implicit(problem, model, batch)
-    field = lambda p: jax.vmap(problem.field(eqx.combine(p, rest)))(points)
-    value, push = jax.linearize(field, parameters)
-    move = lambda v: -push(apply_transpose(jacobian, v))
-    return value, jax.vmap(move)(vectors)
 
 
 def _extents(model: Model, points: np.ndarray) -> tuple[float, float]:

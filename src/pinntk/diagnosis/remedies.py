@@ -100,6 +100,17 @@ def double(e: Evidence) -> Remedies:  # noqa: ARG001
     return (exact, NATURAL)
 
 
+def exact_products(e: Evidence) -> Remedies:  # noqa: ARG001
+    """Products in full."""
+    return (
+        Remedy(
+            "Ask for full precision of matrix products.",
+            {},
+            'jax.config.update("jax_default_matmul_precision", "highest")',
+        ),
+    )
+
+
 def rescale_inputs(e: Evidence) -> Remedies:
     """Inputs on [−1, 1]."""
     found = []
@@ -153,6 +164,17 @@ def more_points(e: Evidence, name: str, needed: int) -> Remedies:
         f'problem.with_points({{"{name}": {needed}}})',
     )
     return (more, NATURAL)
+
+
+def grow_points() -> Remedies:
+    """Few points first."""
+    return (
+        Remedy(
+            "Begin with a quarter of the points and let them grow.",
+            {"resampling": "growing"},
+            "resampling=pk.Growing()",
+        ),
+    )
 
 
 def follow_time(e: Evidence) -> Remedies:

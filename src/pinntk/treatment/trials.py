@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pinntk.diagnosis import Diagnosis, Draw, Remedy, command_options, examined
+from pinntk.diagnosis import Diagnosis, Draw, Remedy, Severity, command_options, examined
 from pinntk.diagnosis.examination import Progress, no_progress
 from pinntk.diagnosis.remedies import NATURAL
 from pinntk.diagnosis.views import plain
@@ -150,7 +150,7 @@ def choose(diagnosis: Diagnosis) -> list[Remedy]:
     """
     found: list[Remedy] = []
     for finding in diagnosis.findings:
-        for remedy in finding.remedies:
+        for remedy in finding.remedies if finding.severity is not Severity.NOTE else ():
             if remedy.changes and all(other.changes != remedy.changes for other in found):
                 found.append(remedy)
     natural = diagnosis.evidence.recipe.optimizer != "natural-gradient"

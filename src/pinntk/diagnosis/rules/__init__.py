@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.findings import Finding
 from pinntk.diagnosis.rules.conditions import conflict, contradiction, disagreement, imbalance
-from pinntk.diagnosis.rules.course import causality, points, spectral_bias, step_size
+from pinntk.diagnosis.rules.course import causality, laziness, points, spectral_bias, step_size
 from pinntk.diagnosis.rules.model import dead, precision, scaling
 
 Rule = Callable[[Evidence], Finding | None]
@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     conflict,
     imbalance,
     spectral_bias,
+    laziness,
 )
 #: Asked where none of the others has a severe finding: what they find would look the same to them.
 LAST_RULES: tuple[Rule, ...] = (disagreement,)

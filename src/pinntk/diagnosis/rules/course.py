@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+
+import numpy as np
 
 from pinntk.diagnosis import remedies as cure
 from pinntk.diagnosis.evidence import FAILED, Evidence
 from pinntk.diagnosis.findings import Finding, Illness, Severity
 from pinntk.diagnosis.first_look import STUCK
+from pinntk.diagnosis.laziness import VOID
 from pinntk.diagnosis.measures import main_condition
 from pinntk.diagnosis.words import number, percent, times
 from pinntk.training import NATURAL
@@ -16,6 +20,8 @@ from pinntk.training import NATURAL
 NYQUIST = 2.0
 #: Held-out over trained loss that calls a residual overfitted: its rms is then three times larger.
 OVERFIT = 10.0
+#: Points for every mode that the planned steps learn beyond which they are many: 25 times Shannon's two.
+REDUNDANT = 50.0
 #: First over last quarter of the mean square residual over time that calls causality violated: an order.
 CAUSAL = 10.0
 #: Gradient descent with a step this far below the stable one wastes the budget: two decimal orders.
@@ -128,7 +134,7 @@ def points(e: Evidence) -> Finding | None:
     few = lambda i: count < NYQUIST * e.before[i].reach.learnable[name]
     severe, share = e.share(overfit), e.share(lambda i: overfit(i) or few(i))
     if share <= 0.5:
-        return None
+        return _redundant(name, count, modes, evidence)
     seen = (
         f"between them the loss is {times(ratio)} that on them"
         if ratio > OVERFIT
@@ -151,6 +157,49 @@ def points(e: Evidence) -> Finding | None:
         "maps",
         cure.more_points(e, name, needed),
     )
+
+
+def _redundant(
+    name: str, count: int, modes: float, evidence: Mapping[str, float]
+) -> Finding | None:
+    if count <= REDUNDANT * max(modes, 1.0):
+        return None
+    sentence = (
+        f"Many points: {count:,} for '{name}', where the planned steps learn about {number(modes)} modes; "
+        "a quarter of them would do at first."
+    )
+    reason = "Points beyond twice the modes that are learned cost time and tell nothing new, until later."
+    remedies = cure.grow_points()
+    return Finding(
+        Illness.POINTS, Severity.NOTE, 1.0, sentence, reason, evidence, "spectra", remedies
+    )
+
+
+def laziness(e: Evidence) -> Finding | None:
+    """How far the kernel moved in the short training: whether the network is linear in its parameters."""
+
+    def change(i: int) -> float:
+        before, after = e.before[i].kernel.matrix, e.after[i].kernel.matrix
+        return float(np.linalg.norm(after - before) / np.linalg.norm(before))
+
+    if any(e.baseline.diverged) or not all(np.any(m.kernel.matrix) for m in e.before):
+        return None
+    moved = e.median(change)
+    lazy = moved < VOID
+    sentence = (
+        f"Lazy training: in {e.baseline.done:,} steps the kernel changed by {percent(moved)}"
+        if lazy
+        else f"Not lazy: in {e.baseline.done:,} steps the kernel changed by {percent(moved)}"
+    )
+    sentence += (
+        ", so the network stays near linear and what it can learn was decided at the start."
+        if lazy
+        else ", so forecasts from the untrained network hold for its first steps only."
+    )
+    reason = "A frozen kernel learns its own modes in their own time; a kernel that moves makes new ones."
+    share = e.share(lambda i: (change(i) < VOID) is lazy)
+    evidence = {"change of the kernel over its norm": moved}
+    return Finding(Illness.LAZY, Severity.NOTE, share, sentence, reason, evidence, "spectra")
 
 
 def _overfit(e: Evidence, draw: int, name: str) -> float:

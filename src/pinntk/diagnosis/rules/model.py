@@ -13,6 +13,9 @@ from pinntk.diagnosis.words import number, percent
 #: Rounding over the residual of the untrained network: the relative error below which no training in
 #: this precision can go. 1e-3 is what PINNs reach at ease; a tenth of the digits lost is severe.
 ROUNDING, ROUNDING_SEVERE = 1e-3, 1e-2
+#: Relative error of a matrix product that calls its precision reduced: between float32's 1e-7 and the 5e-4
+#: of TF32, in the middle of the decimal orders.
+PRODUCTS = 1e-5
 #: Inputs are of order one within a decimal order, outputs within one (moderate) or two (severe).
 ORDER_ONE, ORDER_ONE_SEVERE = 10.0, 100.0
 #: What the inputs should make of a first layer's argument: less than a twentieth of a unit is a straight
@@ -89,7 +92,26 @@ def _constancy(m: Measures) -> float:
 
 
 def precision(e: Evidence) -> Finding | None:
-    """Rounding of the residual against the residual of the untrained network."""
+    """Rounding of the residual against the residual of the untrained network; reduced products."""
+    if e.product_error > PRODUCTS:
+        sentence = (
+            f"Precision: matrix products are off by {number(e.product_error)} on this device, less exact "
+            f"than {e.recipe.dtype} can be."
+        )
+        reason = (
+            "The accelerator rounds factors before it multiplies; second derivatives suffer most."
+        )
+        found = {"relative error of a matrix product": e.product_error}
+        return Finding(
+            Illness.PRECISION,
+            Severity.SEVERE,
+            1.0,
+            sentence,
+            reason,
+            found,
+            "losses",
+            cure.exact_products(e),
+        )
 
     def floor(i: int) -> tuple[float, str]:
         noise = {n: max(e.before[i].noise[n], e.after[i].noise[n]) for n in e.problem.names}
