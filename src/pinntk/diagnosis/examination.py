@@ -30,7 +30,7 @@ DRAWS = 3
 #: size at a rate of 1e-3, and a fifth of the 10,000 that a plain recipe plans.
 STEPS = 2000
 #: Seconds that it may take; slower ones are cut at the row in which they pass it.
-SECONDS = 25.0
+SECONDS = 15.0
 
 #: Losses that rise again by this much between rows of the last quarter of a run are not descending.
 SWINGING = 10.0
