@@ -33,10 +33,15 @@ def x64():
         yield
 
 
+PRECISION = jax.config.read("jax_enable_x64")
+
+
 @pytest.fixture(autouse=True)
-def same_precision_afterwards():
-    """A float64 recipe switches JAX to 64 bits for the whole process; not for the tests after it."""
-    before = jax.config.read("jax_enable_x64")
+def same_precision():
+    """A float64 recipe switches JAX to 64 bits for the whole process; not for the tests after it.
+
+    Nor for those that share a fixture of wider scope, which is made before this one.
+    """
+    jax.config.update("jax_enable_x64", PRECISION)
     yield
-    if jax.config.read("jax_enable_x64") != before:
-        jax.config.update("jax_enable_x64", before)
+    jax.config.update("jax_enable_x64", PRECISION)
