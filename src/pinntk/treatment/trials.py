@@ -117,10 +117,12 @@ def treat(
             runs.append(Run(remedy.text, remedy, *made))
     racing, interrupted = list(runs), False
     for turn in range(ROUNDS):
+        # Every round has the same time, so that what is left in the race goes on for longer.
+        used = time.perf_counter() - began
+        ends = used + (budget - used) / (ROUNDS - turn)
         for place, run in enumerate(racing):
-            left = budget - (time.perf_counter() - began)
-            # Half of a round's runs are in the next one: 1 + 1/2 + 1/4 of what waits now.
-            share = left / ((len(racing) - place) * sum(0.5**i for i in range(ROUNDS - turn)))
+            now = time.perf_counter() - began
+            left, share = budget - now, (ends - now) / (len(racing) - place)
             if interrupted or share < LEAST_SHARE:
                 continue
             progress(f"round {turn + 1}: {run.name}", 1 - left / budget)
@@ -128,6 +130,8 @@ def treat(
         judged = [run for run in runs[1:] if not run.finished and (run in racing or turn > 0)]
         ranked = sorted(judged, key=lambda run: (run.judged, run.rank))
         racing = ranked[: max(1, math.ceil(len(ranked) / 2))]
+        if turn < ROUNDS - 2 and not runs[0].finished:
+            racing.insert(0, runs[0])  # what the others are measured by goes on for a while
     trials = [run.trial() for run in runs if run.begun]
     first, others = trials[0], sorted(trials[1:], key=_rank)
     return Treatment(
