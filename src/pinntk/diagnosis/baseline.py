@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pinntk.jacobian import model_dtype, trainable
-from pinntk.optim import AbstractOptimizer
+from pinntk.optim import AbstractOptimizer, FirstOrder
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training import start
 from pinntk.training.compiled import compile_chunk, compile_error, compile_look
@@ -87,7 +87,7 @@ def run_baseline(
     states = [start(problem, draw.model, optimizer, weighting, draw.batch) for draw in draws]
     state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     chunk = compile_chunk(problem, rest, optimizer, weighting, key)
-    run = jax.jit(jax.vmap(chunk, in_axes=(0, None)))
+    run = jax.jit(_over_draws(chunk, optimizer))
     dtype = model_dtype(draws[0].model)
     losses_at = compile_look(problem, rest)
     look = jax.jit(jax.vmap(losses_at))
@@ -149,6 +149,17 @@ def run_baseline(
         diverged=tuple(bool(not ok) for ok in finite),
         seconds=time.perf_counter() - began,
     )
+
+
+def _over_draws(chunk: Callable[[Any, Any], Any], optimizer: AbstractOptimizer) -> Callable:
+    """The steps of all draws: at once, or one draw after the other for optimisers that branch.
+
+    Vectorised, both sides of a branch are computed: the natural gradient would repair its matrix by an
+    eigendecomposition in every trial, and all draws would try as often as the one that tries most.
+    """
+    if isinstance(optimizer, FirstOrder):
+        return jax.vmap(chunk, in_axes=(0, None))
+    return lambda states, n: jax.lax.map(lambda state: chunk(state, n), states)
 
 
 def _finite(parameters: Any, count: int) -> jax.Array:
