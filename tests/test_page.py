@@ -604,7 +604,7 @@ def test_curves_are_switched_off_and_on(opened, key):
 def test_commands_are_copied(opened):
     opened.view.context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened.view.locator("[data-copy='remedy-1-1-option']").click()
-    opened.view.wait_for_function("document.getElementById('said').textContent === 'Copied'")
+    opened.view.locator("#said", has_text="Copied").wait_for(state="attached")
     copied = opened.view.evaluate("navigator.clipboard.readText()")
     assert copied == "--weighting ntk --every 100"
 
@@ -665,7 +665,7 @@ def test_print_shows_the_sections_on_white(opened):
     assert max(map(float, re.findall(r"[\d.]+", ink)[:3])) < 60
     pictures = view.locator("img.printed")
     assert pictures.count() == view.locator("figure").count()
-    view.wait_for_function("[...document.images].every((i) => i.complete)")
+    view.evaluate("Promise.all([...document.images].map((i) => i.decode()))")
     sizes = "[...document.images].map((i) => [i.naturalWidth, i.clientWidth])"
     assert all(natural > 100 and shown > 100 for natural, shown in view.evaluate(sizes))
     view.evaluate("dispatchEvent(new Event('afterprint'))")

@@ -17,6 +17,11 @@ from pinntk.recipe import Recipe
 
 #: A relative error above this is a failure: it is seen in a plot of the solution.
 FAILED = 0.05
+#: What more than half of the draws show is found.
+MAJORITY = 0.5
+#: Where an error stays and no cause is found so, one that two draws in five show is named, never one that
+#: a single draw shows; and half an order will do where a threshold asks for one.
+HINT, HALF_ORDER = 0.3, math.sqrt(10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Evidence:
     `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row, empty where it had
     diverged; `product_error` is that of a matrix product in the model's precision; `smaller_step` the
     factor by which a tenth of the step lowers the loss at the end of the baseline, None where that was
-    not tried.
+    not tried. In a `second_look` the rules are content with less.
     """
 
     problem: Problem
@@ -41,6 +46,7 @@ class Evidence:
     counts: Mapping[str, int]
     parameters: int
     parameter_rms: float
+    second_look: bool = False
 
     @property
     def residuals(self) -> Mapping[str, int]:
@@ -89,6 +95,14 @@ class Evidence:
     def share(self, holds: Callable[[int], bool]) -> float:
         """The share of the draws in which something holds."""
         return sum(bool(holds(i)) for i in range(self.draws)) / self.draws
+
+    def enough(self, share: float) -> bool:
+        """Whether so many of the draws are to be believed."""
+        return share > (max(HINT, 1.5 / self.draws) if self.second_look else MAJORITY)
+
+    def orders(self, factor: float) -> float:
+        """What a factor of decimal orders is in this look."""
+        return factor / HALF_ORDER if self.second_look else factor
 
     def median(self, value: Callable[[int], float]) -> float:
         """The median over the draws."""

@@ -58,7 +58,7 @@ class _Cache:
         return self._kept[key][1]
 
 
-#: A treatment goes round some five trainings in turns, and examines three draws before.
+#: A treatment goes round some five trainings in turns, after an examination.
 _PROGRAMS, _LOOKS = _Cache(8), _Cache(8)
 _AS_CONDITIONED = AsConditioned()
 

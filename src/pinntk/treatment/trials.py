@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinntk.diagnosis import Diagnosis, Draw, Remedy, Severity, command_options, examined
-from pinntk.diagnosis.examination import Progress, no_progress
+from pinntk.diagnosis.examination import DRAWS, Progress, no_progress
 from pinntk.diagnosis.remedies import NATURAL
 from pinntk.diagnosis.views import plain
 from pinntk.errors import PinntkError
 from pinntk.runs import Setup, prepare
 from pinntk.treatment.running import Run, Score, Trial
 
-#: Networks and sets of points that an examination looks at.
-DRAWS = 3
 #: No more trials than this: each pays for a compilation.
 TRIALS = 4
 #: A trial needs this long to say something: a compilation takes 3 to 8 s on two cores.

@@ -97,7 +97,7 @@ def _joint_floor(e: Evidence) -> tuple[str, float] | None:
         ]
 
     share = e.share(lambda i: bool(found(i)))
-    if share <= 0.5:
+    if not e.enough(share):
         return None
     names = sorted(name for i in range(e.draws) for name in found(i))
     return max(set(names), key=names.count), share
@@ -159,15 +159,15 @@ def imbalance(e: Evidence) -> Finding | None:
     def behind(i: int) -> list[str]:
         found = rates(i)
         fastest = max(found.values())
-        return [n for n in e.stuck(i) if found[n] * BALANCED < fastest]
+        return [n for n in e.stuck(i) if found[n] * e.orders(BALANCED) < fastest]
 
-    share = e.share(lambda i: spread(i) > BALANCED)
-    if share <= 0.5:
+    share = e.share(lambda i: spread(i) > e.orders(BALANCED))
+    if not e.enough(share):
         return None
     first = rates(0)
     slowest, fastest = min(first, key=lambda n: first[n]), max(first, key=lambda n: first[n])
     left = e.share(lambda i: bool(behind(i)))
-    severe = left > 0.5
+    severe = e.enough(left)
     names = [n for i in range(e.draws) for n in behind(i)]
     worst = max(set(names), key=names.count) if severe else slowest
     ratio = e.median(spread)

@@ -22,8 +22,11 @@ NYQUIST = 2.0
 OVERFIT = 10.0
 #: Points for every mode that the planned steps learn beyond which they are many: 25 times Shannon's two.
 REDUNDANT = 50.0
-#: First over last quarter of the mean square residual over time that calls causality violated: an order.
+#: First over last quarter of the mean square residual over time that calls causality violated: an order,
+#: in most draws and in their geometric mean.
 CAUSAL = 10.0
+#: Keeps the logarithm of a ratio finite.
+_TINY = 1e-30
 #: Gradient descent with a step this far below the stable one wastes the budget: two decimal orders.
 FAR_BELOW = 100.0
 
@@ -41,7 +44,7 @@ def step_size(e: Evidence) -> Finding | None:
         "draws that diverged": moved,
     }
     descent = e.recipe.optimizer == "sgd"
-    if (descent and eta > stable) or moved > 0.5:
+    if (descent and eta > stable) or e.enough(moved):
         bound = f"; it is stable up to {number(stable)}" if descent else ""
         sentence = f"Step size: a learning rate of {number(eta)} diverges{bound}."
         reason = "A step longer than 2 over the curvature overshoots, further every time."
@@ -56,7 +59,7 @@ def step_size(e: Evidence) -> Finding | None:
             "losses",
             cure.other_step(e, stable),
         )
-    if e.smaller_step is not None and e.smaller_step > 1 / STUCK:
+    if e.smaller_step is not None and e.smaller_step > e.orders(1 / STUCK):
         evidence["loss over that with a tenth of the step"] = e.smaller_step
         sentence = (
             f"Step size: {number(eta)} is too large; with a tenth of it the loss is "
@@ -76,7 +79,7 @@ def step_size(e: Evidence) -> Finding | None:
             cure.other_step(e, stable),
         )
     stuck = e.share(lambda i: bool(e.stuck(i)))
-    if descent and eta * FAR_BELOW < stable and stuck > 0.5:
+    if descent and eta * e.orders(FAR_BELOW) < stable and e.enough(stuck):
         evidence["stable step over it"] = stable / eta
         sentence = (
             f"Step size: {number(eta)} is {times(stable / eta)} below the largest stable step, "
@@ -94,7 +97,7 @@ def step_size(e: Evidence) -> Finding | None:
             cure.other_step(e, stable),
         )
     travel = eta * planned
-    if not descent and travel < e.parameter_rms and stuck > 0.5:
+    if not descent and travel < e.parameter_rms and e.enough(stuck):
         evidence["way of a parameter in all steps, at most"] = travel
         evidence["size of the parameters (rms)"] = e.parameter_rms
         sentence = (
@@ -130,10 +133,10 @@ def points(e: Evidence) -> Finding | None:
         "held-out loss over trained loss": ratio,
         "residual between the points over that before training (rms)": wrong,
     }
-    overfit = lambda i: _overfit(e, i, name) > OVERFIT and _between(e, i, name) > FAILED
+    overfit = lambda i: _overfit(e, i, name) > e.orders(OVERFIT) and _between(e, i, name) > FAILED
     few = lambda i: count < NYQUIST * e.before[i].reach.learnable[name]
     severe, share = e.share(overfit), e.share(lambda i: overfit(i) or few(i))
-    if share <= 0.5:
+    if not e.enough(share):
         return _redundant(name, count, modes, evidence)
     seen = (
         f"between them the loss is {times(ratio)} that on them"
@@ -145,7 +148,7 @@ def points(e: Evidence) -> Finding | None:
         f"{seen}."
     )
     reason = "A residual that vanishes on the points says nothing about the field between them."
-    severity = Severity.SEVERE if severe > 0.5 else Severity.MODERATE
+    severity = Severity.SEVERE if e.enough(severe) else Severity.MODERATE
     needed = int(2 ** math.ceil(math.log2(max(2 * NYQUIST * modes, 4 * count))))
     return Finding(
         Illness.POINTS,
@@ -227,10 +230,13 @@ def causality(e: Evidence) -> Finding | None:
         early, late = float(profile[:quarter].mean()), float(profile[-quarter:].mean())
         return early / late if late > 0 else math.inf
 
-    share = e.share(lambda i: ratio(i) > CAUSAL and bool(e.stuck(i)))
-    if share <= 0.5:
+    stuck = [i for i in range(e.draws) if e.stuck(i)]
+    share = e.share(lambda i: ratio(i) > e.orders(CAUSAL) and i in stuck)
+    # Local fits lie early in one draw and late in another; what follows from time has one direction.
+    logarithms = [math.log(max(ratio(i), _TINY)) for i in stuck]
+    size = math.exp(float(np.mean(logarithms))) if stuck else 1.0
+    if not e.enough(share) or size <= e.orders(CAUSAL):
         return None
-    size = e.median(ratio)
     sentence = (
         f"Causality: the equation is fitted {times(size)} better late in time than early, though what is "
         "late follows from what is early."
@@ -264,7 +270,7 @@ def spectral_bias(e: Evidence) -> Finding | None:
         return [name for name in e.stuck(i) if alone[name] > STUCK]
 
     share = e.share(lambda i: bool(slow(i)))
-    if share <= 0.5:
+    if not e.enough(share):
         return None
     names = [name for i in range(e.draws) for name in slow(i)]
     name = max(set(names), key=names.count)

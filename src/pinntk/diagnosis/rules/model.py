@@ -16,7 +16,8 @@ ROUNDING, ROUNDING_SEVERE = 1e-3, 1e-2
 #: Relative error of a matrix product that calls its precision reduced: between float32's 1e-7 and the 5e-4
 #: of TF32, in the middle of the decimal orders.
 PRODUCTS = 1e-5
-#: Inputs are of order one within a decimal order, outputs within one (moderate) or two (severe).
+#: Inputs are of order one within a decimal order, and so are outputs; beyond it they are severely off where
+#: they are not reached either, and beyond two orders in any case.
 ORDER_ONE, ORDER_ONE_SEVERE = 10.0, 100.0
 #: What the inputs should make of a first layer's argument: less than a twentieth of a unit is a straight
 #: line to float32's eye, more than the bend of tanh on either side saturates.
@@ -59,7 +60,7 @@ def dead(e: Evidence) -> Finding | None:
         )
     scaled = not _badly_scaled(e.before[0])
     share = e.share(lambda i: (e.before[i].units.saturated or 0.0) > SATURATED)
-    if share > 0.5 and scaled:
+    if e.enough(share) and scaled:
         sentence = (
             f"The network is saturated: {percent(saturated)} of its hidden units are in the flat part of "
             "their activation, where gradients vanish."
@@ -76,7 +77,7 @@ def dead(e: Evidence) -> Finding | None:
             cure.revive(e),
         )
     flat = e.share(lambda i: _constancy(e.before[i]) < CONSTANT)
-    if flat > 0.5 and e.median(lambda i: _constancy(e.after[i])) < CONSTANT:
+    if e.enough(flat) and e.median(lambda i: _constancy(e.after[i])) < CONSTANT:
         sentence = "The field is constant over the domain, before and after a short training."
         reason = (
             "The inputs do not reach the output: a zero layer, or units that are all saturated."
@@ -123,7 +124,7 @@ def precision(e: Evidence) -> Finding | None:
         return shares[name], name
 
     share = e.share(lambda i: floor(i)[0] > ROUNDING)
-    if share <= 0.5:
+    if not e.enough(share):
         return None
     size, name = e.median(lambda i: floor(i)[0]), floor(0)[1]
     severity = Severity.SEVERE if size > ROUNDING_SEVERE else Severity.MODERATE
@@ -152,7 +153,7 @@ def _badly_scaled(m: Measures) -> bool:
 def scaling(e: Evidence) -> Finding | None:
     """Inputs or outputs far from order one."""
     share = e.share(lambda i: _badly_scaled(e.before[i]))
-    if share > 0.5:
+    if e.enough(share):
         half, largest = e.before[0].extents
         swing = e.median(lambda i: e.before[i].units.swing or math.nan)
         evidence = {
@@ -179,10 +180,11 @@ def scaling(e: Evidence) -> Finding | None:
         )
     wanted = e.median(lambda i: _wanted(e, i))
     off = lambda i, factor: not 1 / factor <= _wanted(e, i) <= factor
-    share = e.share(lambda i: off(i, ORDER_ONE))
-    if share <= 0.5:
+    share = e.share(lambda i: off(i, e.orders(ORDER_ONE)))
+    if not e.enough(share):
         return None
-    severe = e.share(lambda i: off(i, ORDER_ONE_SEVERE)) > 0.5
+    fails = lambda i: off(i, ORDER_ONE_SEVERE) or (off(i, ORDER_ONE) and bool(e.stuck(i)))
+    severe = e.enough(e.share(fails))
     evidence = {
         "size of the solution asked for (rms)": wanted,
         "size of the untrained network (rms)": e.median(lambda i: e.before[i].field_rms),

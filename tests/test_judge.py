@@ -1,0 +1,120 @@
+"""What the doctor believes: how many draws must agree, and what a second look is content with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from helpers import mlp
+from pinntk.conditions import Condition, initial_value
+from pinntk.diagnosis.baseline import Draw
+from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.examination import DRAWS, examine_draws, judge
+from pinntk.diagnosis.findings import Illness, Severity
+from pinntk.diagnosis.measures import BINS
+from pinntk.domain import SpaceTime
+from pinntk.problem import Problem
+from pinntk.recipe import Recipe
+
+KEY = jax.random.key(0)
+
+
+@functools.cache
+def transport() -> Evidence:
+    """u_t + u_x = 0, hardly trained, from `DRAWS` draws."""
+    domain = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
+    conditions = [
+        initial_value("start", domain, lambda p: jnp.sin(6 * jnp.pi * p[0]), 16),
+        Condition("inside", lambda u, p: (u.d("t") + u.d("x"))(p), domain, 64),
+    ]
+    problem = Problem("transport", domain, conditions)
+    keys = jax.random.split(KEY, DRAWS)
+    draws = [Draw(mlp(key, 2), problem.sample(key)) for key in keys]
+    return examine_draws(problem, draws, Recipe(steps=3, weighting="fixed"), KEY)
+
+
+def with_profiles(ratios, error=0.5, size=1.0) -> Evidence:
+    """The evidence with residuals that are so many times larger early than late, and with an error.
+
+    All else is made unsuspicious: what is learned, and sizes of order one.
+    """
+    evidence = transport()
+    after = []
+    for item, ratio in zip(evidence.after, ratios, strict=True):
+        profile = np.ones(BINS)
+        profile[: BINS // 4] = ratio
+        shares = dict.fromkeys(item.linearised.shares, error)
+        learned = dict.fromkeys(item.reach.alone, 0.0)
+        after.append(
+            dataclasses.replace(
+                item,
+                profile=profile,
+                linearised=item.linearised._replace(error=error, shares=shares, wanted_rms=size),
+                reach=item.reach._replace(alone=learned, balanced=learned),
+                rates=dict.fromkeys(item.rates, 1.0),
+            )
+        )
+    before = [
+        dataclasses.replace(
+            item,
+            rates=dict.fromkeys(item.rates, 1.0),
+            linearised=item.linearised._replace(wanted_rms=size),
+        )
+        for item in evidence.before
+    ]
+    rms = 1e-6  # less than the way that the planned steps can go
+    return dataclasses.replace(evidence, before=before, after=after, parameter_rms=rms)
+
+
+def first(evidence):
+    found = judge(evidence)[0]
+    return found.illness, found.severity, found.confidence
+
+
+def test_what_most_draws_show_is_severe():
+    assert first(with_profiles([30, 30, 30, 30, 1])) == (Illness.CAUSALITY, Severity.SEVERE, 0.8)
+
+
+def test_a_direction_of_time_must_be_one():
+    """Three draws are fitted late, two early and far better so: local fits, not causality."""
+    ratios = [30, 30, 30, 1e-3, 1e-3]
+    assert first(with_profiles(ratios))[0] is Illness.UNEXPLAINED
+    assert first(with_profiles([30, 30, 30, 1, 1]))[0] is Illness.CAUSALITY
+
+
+@pytest.mark.parametrize(
+    ("ratios", "illness", "confidence"),
+    [
+        ([30, 30, 2, 2, 2], Illness.CAUSALITY, 0.4),  # two draws in five
+        ([5, 5, 5, 5, 5], Illness.CAUSALITY, 1.0),  # half an order
+        ([1e4, 2, 2, 2, 2], Illness.UNEXPLAINED, 1.0),  # one draw says nothing
+        ([2, 2, 2, 2, 2], Illness.UNEXPLAINED, 1.0),
+    ],
+)
+def test_a_second_look_where_nothing_else_explains_the_error(ratios, illness, confidence):
+    found = judge(with_profiles(ratios))
+    assert first(with_profiles(ratios)) == (illness, Severity.MODERATE, confidence)
+    assert ("likeliest cause" in found[0].sentence) is (illness is Illness.CAUSALITY)
+    # Where there is no error to explain, nobody looks twice.
+    assert first(with_profiles(ratios, error=0.01))[0] is Illness.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "severity"),
+    [
+        (30.0, 0.5, Severity.SEVERE),  # beyond an order, and not reached
+        (30.0, 0.01, Severity.MODERATE),
+        (300.0, 0.01, Severity.SEVERE),  # beyond two orders
+        (1 / 300, 0.01, Severity.SEVERE),
+        (3.0, 0.5, None),
+    ],
+)
+def test_sizes_far_from_one_are_severe_where_they_are_not_reached(size, error, severity):
+    found = judge(with_profiles([1] * DRAWS, error, size))
+    scaling = [finding.severity for finding in found if finding.illness is Illness.SCALING]
+    assert scaling == ([] if severity is None else [severity])
