@@ -35,7 +35,7 @@ from clinic.patient import trained, verdict
 
 #: Seconds that a treatment has, and that a process may take before it counts as hanging.
 BUDGET, PATIENCE = 60.0, 900.0
-SMOKE = ("imbalance_poisson", "healthy_poisson")
+SMOKE = ("imbalance_poisson",)
 #: What is kept of a task to tell it from the others.
 KEY = ("kind", "name", "seed")
 Record = dict[str, Any]
