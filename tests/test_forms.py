@@ -77,9 +77,9 @@ def gradients_one_by_one(problem, model, batch):
     return j @ j.T
 
 
-#: Every problem with the plain network, and every network with problems that differ in the order of the
-#: equation, in whether it is linear, and in the number of fields.
-DIFFERENT = ("poisson1d", "burgers1d", "kovasznay2d")
+#: Every problem with the plain network, in both precisions; every network with two problems that differ in
+#: the order of the equation, in the number of fields and in what is nonlinear.
+DIFFERENT = ("burgers1d", "kovasznay2d")
 PAIRS = [(name, "mlp") for name in PROBLEMS]
 PAIRS += [(name, network) for network in NETWORKS if network != "mlp" for name in DIFFERENT]
 
@@ -96,7 +96,7 @@ def test_all_forms_agree_on_the_library(name, network, x64, all_products_factore
         return (
             gradients_one_by_one(problem, model, batch),
             {form: (gram(j).matrix, diagonal(j)) for form, j in forms(model, batch).items()},
-            {form: gram(j).matrix for form, j in forms(*low).items()},
+            {form: gram(j).matrix for form, j in forms(*low).items()} if network == "mlp" else {},
         )
 
     expected, double, single = compiled_quickly(everything, batch)(batch)
@@ -104,7 +104,9 @@ def test_all_forms_agree_on_the_library(name, network, x64, all_products_factore
     assert any(name.endswith("weight") for name in plan.factored)
     for form in FORMS:
         matrix, squares = double[form]
-        for found, kind in ((matrix, np.float64), (single[form], np.float32)):
+        for found, kind in ((matrix, np.float64), (single.get(form), np.float32)):
+            if found is None:
+                continue
             assert found.dtype == kind
             assert_close(found, np.asarray(expected, kind), 20_000)
         assert_close(jnp.concatenate([squares[n] for n in problem.names]), np.diag(matrix))

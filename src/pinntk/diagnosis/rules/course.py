@@ -228,7 +228,7 @@ def causality(e: Evidence) -> Finding | None:
             return 1.0
         quarter = len(profile) // 4
         early, late = float(profile[:quarter].mean()), float(profile[-quarter:].mean())
-        return early / late if late > 0 else math.inf
+        return early / max(late, _TINY)
 
     stuck = [i for i in range(e.draws) if e.stuck(i)]
     share = e.share(lambda i: ratio(i) > e.orders(CAUSAL) and i in stuck)
