@@ -73,11 +73,11 @@ def number(value: float | None) -> str:
 
 
 def share(hits: int, of: int, required: float) -> str:
-    """`36 of 40, 90 % (at least 90 % required: yes)`."""
+    """`36 of 40, 90% (at least 90% required: yes)`."""
     if not of:
         return "not measured yet"
     reached = "yes" if hits >= required * of else "**no**"
-    return f"{hits} of {of}, {hits / of:.0%} (at least {required:.0%} required: {reached})"
+    return f"{hits} of {of}, {100 * hits / of:.3g}% (at least {required:.0%} required: {reached})"
 
 
 def seen(record: Record) -> list[tuple[Record, list[Record]]]:
@@ -86,16 +86,30 @@ def seen(record: Record) -> list[tuple[Record, list[Record]]]:
     return [(case, visits) for case, visits in pairs if visits]
 
 
+def sick_of(pairs: list[tuple[Record, list[Record]]]) -> list[tuple[Record, list[Record]]]:
+    """Those that are no controls."""
+    return [(case, visits) for case, visits in pairs if case["illness"] != HEALTHY]
+
+
+def named(record: Record) -> list[bool]:
+    """Whether the first finding is the planted illness, for every sick case and seed."""
+    return [agrees(case, visit) for case, visits in sick_of(seen(record)) for visit in visits]
+
+
+def cures(record: Record) -> list[bool]:
+    """Whether the remedy brought the error down, for every treatable case."""
+    found = [treatment_of(v) for case, v in sick_of(seen(record)) if case["treatable"]]
+    return [treatment is not None and improved(treatment) for treatment in found]
+
+
 def summary(record: Record) -> str:
     """What was asked for, line by line, and what was found."""
     pairs = seen(record)
-    sick = [(case, visits) for case, visits in pairs if case["illness"] != HEALTHY]
+    sick = sick_of(pairs)
     controls = [visits for case, visits in pairs if case["illness"] == HEALTHY]
     right = sum(agrees(case, visits[0]) for case, visits in sick)
-    everywhere = [agrees(case, visit) for case, visits in sick for visit in visits]
+    everywhere, cured = named(record), cures(record)
     wrong = [finding for visits in controls for finding in severe(visits)]
-    treatments = [treatment_of(v) for case, v in sick if case["treatable"]]
-    cured = sum(treatment is not None and improved(treatment) for treatment in treatments)
     seconds = [v["seconds"] for _, visits in pairs for v in visits if "seconds" in v]
     alarms = f"{len(wrong)} (none allowed: {'**no**' if wrong else 'yes'})"
     lines = [
@@ -105,7 +119,7 @@ def summary(record: Record) -> str:
         "- Cases with one and the same first finding from every seed: "
         f"{share(sum(steady(visits) for _, visits in pairs), len(pairs), STEADY)}.",
         f"- Treatable cases whose error fell {GAIN:g} times or more within "
-        f"{record['budget']:g} s: {share(cured, len(treatments), CURED)}.",
+        f"{record['budget']:g} s: {share(sum(cured), len(cured), CURED)}.",
     ]
     if seconds:
         middle, longest = statistics.median(seconds), max(seconds)

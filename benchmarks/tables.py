@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel_tables import kernel_rows, section, table
+from patients_page import GAIN, cures, named
 from solver_page import TARGETS, error_of, runs_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,6 +181,21 @@ def solver_rows(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def doctor_rows(record: dict[str, Any]) -> list[list[str]]:
+    """How often the doctor is right, and how often a remedy helped."""
+    right, cured = named(record), cures(record)
+    return [
+        [
+            "problems made sick in one known way: the doctor's first finding is right",
+            f"{sum(right)} of {len(right)} visits",
+        ],
+        [
+            f"the treatable ones: error down {GAIN:g} times within {record['budget']:g} s of trials",
+            f"{sum(cured)} of {len(cured)}",
+        ],
+    ]
+
+
 def readme() -> str:
     """The README with its table of numbers."""
     first, second, third, fourth, _ = (load(name) for name in RECORDS)
@@ -202,10 +218,12 @@ def readme() -> str:
         ],
         *kernel_rows(fourth),
         *solver_rows(load("solver_accuracy")),
+        *doctor_rows(load("patients")),
     ]
     body = table(["what", "measured"], rows)
     pages = ", ".join(
-        f"[{page}]({page})" for page in ("docs/numbers.md", "docs/solver-accuracy.md")
+        f"[{page}]({page})"
+        for page in ("docs/numbers.md", "docs/solver-accuracy.md", "docs/patients.md")
     )
     text = f"\\g<1>{body}\nCommands, seeds and machines: {pages}.\n\\g<2>"
     return MARKERS.sub(text, README.read_text())

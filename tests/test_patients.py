@@ -151,7 +151,7 @@ def test_the_benchmark_counts_agreement_alarms_and_cures(harness, tmp_path, monk
     lines = summary(record).splitlines()
     assert "1 of 2, 50% (at least 90% required: **no**)" in lines[0]
     assert "2 (none allowed: **no**)" in lines[2]
-    assert "2 of 3, 67%" in lines[3]
+    assert "2 of 3, 66.7%" in lines[3]
     assert "1 of 2, 50% (at least 80% required: **no**)" in lines[4]
     text = page(record)
     assert (
