@@ -106,7 +106,7 @@ def main() -> None:
             task = {"problem": problem, "seed": seed, "limit": seconds}
             found = attempt(task)
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-            runs.append(task | found | {"load": load})
+            runs.append(task | found | {"cores": arguments.cores, "load": load})
             error = found.get("relative_l2")
             shown = found["message"] if error is None else f"{error:.2e}"
             print(f"{problem:16s} seed {seed} {shown} {found.get('seconds')} s", flush=True)

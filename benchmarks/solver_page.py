@@ -199,6 +199,14 @@ def failures(record: Record) -> str:
     return "\n".join(lines) or "None."
 
 
+def cores(record: Record) -> str:
+    """`2 cores`, or which problems had how many: `1 core, kdv1d on 2`."""
+    counts = {run["problem"]: run["cores"] for run in record["runs"]}
+    usual = min(counts.values())
+    others = [f"{problem} on {count}" for problem, count in counts.items() if count != usual]
+    return ", ".join([f"{usual} core" + "s" * (usual > 1), *others])
+
+
 def page(record: Record) -> str:
     """docs/solver-accuracy.md."""
     seeds = len({run["seed"] for run in record["runs"]})
@@ -208,7 +216,7 @@ def page(record: Record) -> str:
     return f"""# How exact it gets
 
 `pinntk train PROBLEM --optimizer natural-gradient` with the library's settings, in float64, on
-{record["cores"]} core(s), {seeds} seeds; a row of the table is the median. The clock starts before Python
+{cores(record)}; {seeds} seeds; a row of the table is the median. The clock starts before Python
 does, so imports and compilation are in every time. An error is that of the newest parameters, relative
 L2 on a grid of about 10,000 points, against an exact formula, or against a spectral reference whose own
 error is below 1e-9 ([writing problems](problems.md) says which).
@@ -217,7 +225,7 @@ error is below 1e-9 ([writing problems](problems.md) says which).
 ![Relative L2 error against seconds, one line for each seed](measured/solver_accuracy.png)
 
 A time "first at it after" is that of the first logged step whose error was at most that; the error at
-the end can be larger where points are drawn anew by residual.
+the end can be larger: what falls from step to step is the loss.
 
 ## The settings
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
-from solver_page import TARGETS, error_of, failures, page, reached, results, settings
+from solver_page import TARGETS, cores, error_of, failures, page, reached, results, settings
 
 
 def run(seed, error, seconds, outcome="budget"):
@@ -15,6 +15,7 @@ def run(seed, error, seconds, outcome="budget"):
         "problem": "wave1d",
         "seed": seed,
         "limit": 60.0,
+        "cores": 1,
         "load": 1.0,
         "outcome": outcome,
         "message": "why",
@@ -80,3 +81,10 @@ def test_a_failure_is_kept_and_counts_as_infinite(record):
     assert "- wave1d, seed 1: failed; exit code 1" in failures(record)
     assert reached(record["runs"], 1e-5) == "30 s (2/3)"
     assert "exit code 1" in page(record)
+
+
+def test_cores_are_those_of_every_problem():
+    one, other = run(0, 1e-6, 3.0), run(0, 1e-6, 3.0) | {"problem": "kdv1d", "cores": 2}
+    assert cores({"runs": [one]}) == "1 core"
+    assert cores({"runs": [one, other]}) == "1 core, kdv1d on 2"
+    assert cores({"runs": [other]}) == "2 cores"

@@ -176,7 +176,10 @@ EXPERIMENT = Experiment(
     name="lemma",
     title="Lemma 3.1: the outputs under gradient flow",
     statement="Under gradient flow d/dt [u(x_b); L[u](x_r)] = −K(t) [u(x_b) − g; L[u](x_r) − f].",
-    sizes={"smoke": Config(("poisson1d", "burgers1d"), width=8, points=8, times=2, horizon=2.0), "paper": Config()},
+    sizes={
+        "smoke": Config(("poisson1d", "burgers1d"), width=8, points=8, times=2, horizon=2.0),
+        "paper": Config(),
+    },
     run=run,
     plot=plot,
     claims=claims,
