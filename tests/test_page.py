@@ -537,7 +537,8 @@ def test_the_system_decides_until_the_reader_does(opened):
     opened.view.evaluate("delete document.documentElement.dataset.theme; localStorage.clear()")
     light, button = background(opened.view), opened.view.locator("#theme")
     opened.view.emulate_media(color_scheme="dark")
-    assert button.get_attribute("aria-pressed") == "true"
+    # The page is told of the change with its next frame.
+    button.and_(opened.view.locator("[aria-pressed=true]")).wait_for()
     assert background(opened.view) != light
     button.click()
     assert background(opened.view) == light
