@@ -112,22 +112,38 @@ def contract(left: Array, right: Array, dtype: Any = None) -> Array:
 
 #: Matrices of fewer rows are multiplied whole: there, what symmetry saves is less than what blocks cost.
 BLOCKED_ROWS, BLOCKS = 256, 4
+#: On a CPU so many columns at a time, which stay near the cores while all blocks use them: a quarter of
+#: the time is saved at 4,096 × 1,167 and at 8,192 × 2,071, where 512 to 2,048 columns are as good.
+COLUMNS = 1024
 
 
 def symmetric_product(left: Float[Array, "n m"], dtype: Any = None) -> Float[Array, "n n"]:
     """Left · leftᵀ, symmetric to the last bit; above a size only the blocks on and below the diagonal
-
     are multiplied, which saves three operations in eight.
     """
-    n = len(left)
+    n, m = left.shape
     if n < BLOCKED_ROWS:
         return symmetric(contract(left, left, dtype))
     ends = [n * i // BLOCKS for i in range(BLOCKS + 1)]
-    strips = [
-        jnp.pad(contract(left[start:end], left[:end], dtype), ((0, 0), (0, n - end)))
-        for start, end in itertools.pairwise(ends)
-    ]
-    lower = jnp.tril(jnp.concatenate(strips))
+
+    def strips(left: Array) -> list[Array]:
+        return [
+            contract(left[start:end], left[:end], dtype) for start, end in itertools.pairwise(ends)
+        ]
+
+    def by_columns(left: Array) -> list[Array]:
+        def add(i: Array, sums: list[Array]) -> list[Array]:
+            part = jax.lax.dynamic_slice_in_dim(left, i * COLUMNS, COLUMNS, axis=1)
+            return list(map(jnp.add, sums, strips(part)))
+
+        rest = left[:, m - m % COLUMNS :]
+        return jax.lax.fori_loop(0, m // COLUMNS, add, strips(rest))
+
+    if m < 2 * COLUMNS:
+        found = strips(left)
+    else:
+        found = jax.lax.platform_dependent(left, cpu=by_columns, default=strips)
+    lower = jnp.tril(jnp.concatenate([jnp.pad(x, ((0, 0), (0, n - x.shape[1]))) for x in found]))
     return lower + jnp.tril(lower, -1).T
 
 

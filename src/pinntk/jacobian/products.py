@@ -27,6 +27,7 @@ from jaxtyping import Array
 
 from pinntk.jacobian.model import parameters_by_name, trainable
 from pinntk.jacobian.multiples import Multiple, evaluate, scaled
+from pinntk.jacobian.structure import once_per_structure
 from pinntk.jacobian.uses import Product, Scale, find_uses
 from pinntk.problem import Batch, Model, Problem, Sample
 from pinntk.tracing import INLINED, RECOMPUTED, bind, merge_equal
@@ -127,29 +128,41 @@ def _without(plan: Plan, plain: frozenset[str]) -> Plan:
 
 
 def _plan(problem: Problem, name: str, model: Model, row: Sample, use: Use) -> Plan:
+    plan = _all_factored(problem, name, model, row)
+    reasons = {
+        n: f"{matrix.count} products of a {matrix.shape[0]}×{matrix.shape[1]} matrix"
+        for n, matrix in plan.factored.items()
+        if not _pays(matrix, use)
+    }
+    return dataclasses.replace(
+        plan,
+        factored={n: matrix for n, matrix in plan.factored.items() if n not in reasons},
+        plain=_in_order(model, {**plan.plain, **reasons}),
+    )
+
+
+def _in_order(model: Model, found: Mapping[str, str]) -> dict[str, str]:
+    return {name: found[name] for name in parameters_by_name(model) if name in found}
+
+
+@once_per_structure
+def _all_factored(problem: Problem, name: str, model: Model, row: Sample) -> Plan:
+    """The plan in which all that can be factored is."""
     names = tuple(parameters_by_name(model))
     closed = _trace(problem, name, model, row)
     uses = find_uses(closed.jaxpr, names)
     plain = dict(uses.other)
     shapes: dict[str, Any] = {product.view.name: product.view.shape for product in uses.products}
-    # First with all of them, to see how many outer products are left when equal ones are merged.
     plan = Plan(
         factored={n: Matrix(shapes[n], 0) for n in names if n in shapes and n not in plain},
-        plain={n: plain[n] for n in names if n in plain},
+        plain=_in_order(model, plain),
         unused=tuple(n for n in names if n not in shapes and n not in plain),
         components=closed.jaxpr.outvars[0].aval.shape[0],
     )
+    # How many outer products are left when equal ones are merged.
     found = jax.eval_shape(gradients_at(problem, name, model, plan), row).factored
-    matrices = {n: Matrix(shapes[n], sum(len(f.left) for f in found[n])) for n in plan.factored}
-    for n, matrix in matrices.items():
-        if not _pays(matrix, use):
-            rows, columns = matrix.shape
-            plain[n] = f"{matrix.count} products of a {rows}×{columns} matrix"
-    return dataclasses.replace(
-        plan,
-        factored={n: matrix for n, matrix in matrices.items() if n not in plain},
-        plain={n: plain[n] for n in names if n in plain},
-    )
+    counted = {n: Matrix(shapes[n], sum(len(f.left) for f in found[n])) for n in plan.factored}
+    return dataclasses.replace(plan, factored=counted)
 
 
 def _pays(matrix: Matrix, use: Use) -> bool:
@@ -331,6 +344,7 @@ def _scaled(rows: Array, scales: Scales, axis: int | None) -> Array:
     return rows
 
 
+@once_per_structure
 def multiplications(problem: Problem, name: str, model: Model, row: Sample) -> int:
     """How many multiplications the matrix products of one residual take at one point."""
     jaxpr = _trace(problem, name, model, row).jaxpr

@@ -86,7 +86,9 @@ def tangent_kernel(
     with jax.enable_x64(True):
         double, points = cast(model, jnp.float64), cast(batch, jnp.float64)
         choice = choose(problem, double, points, Use.GRAM, memory_limit)
-        rows = problem.rows(double, points)
+        rows = {
+            name: plan.components * len(points[name].points) for name, plan in choice.plans.items()
+        }
         check_memory(rows, parameter_count(model), choice.costs[choice.form].held, memory_limit)
         matrix = np.asarray(_gram(problem, double, points, choice.form))
     kernel = TangentKernel(matrix, rows)

@@ -57,13 +57,15 @@ def kdv1d(mu: float = 0.022) -> Problem:
         solution=solution,
         recipe=Recipe(steps=60_000, decay_rate=0.9, decay_steps=2000),
         natural=natural(
-            width=22,
+            width=30,
             depth=3,
             input_scale=2.0,
             hard=True,
             harmonics=2,
-            points={"residual": 4096},
-            steps=1000,
+            points={"residual": 8192},
+            resampling="growing",
+            resample_every=80,
+            steps=600,
         ),
         hard=Hard(("initial", "periodic"), lambda p, value: initial(p) + p[1] * value, ("x",)),
     )
