@@ -15,6 +15,9 @@ from pinntk.report.figures import COLOURS, MARKERS, SETTINGS, STYLES, new_figure
 
 Numbers = Sequence[float] | np.ndarray
 
+#: Strokes and gaps of the level lines of a panel, one after the other.
+DASHES = ((6, 2), (1.5, 1.5), (6, 2, 1, 2))
+
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
@@ -84,8 +87,8 @@ def _draw(panel: Panel, ax: Axes) -> None:
         if curve.low is not None and curve.high is not None:
             low, high = np.asarray(curve.low, float), np.asarray(curve.high, float)
             ax.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=0.18, linewidth=0)
-    for name, level in panel.levels.items():
-        ax.axhline(level, color="#777777", linewidth=0.9, linestyle=(0, (6, 2)), label=name)
+    for (name, level), dashes in zip(panel.levels.items(), cycle(DASHES), strict=False):
+        ax.axhline(level, color="#777777", linewidth=0.9, linestyle=(0, dashes), label=name)
     for name, place in panel.verticals.items():
         ax.axvline(place, color="#777777", linewidth=0.9, linestyle=(0, (1, 2)), label=name)
     if panel.floor is not None:
