@@ -44,7 +44,7 @@ def helmholtz2d(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Problem:
     ]
     recipe = Recipe(steps=30_000, decay_rate=0.9, decay_steps=2000)
     points = {"boundary": 300, "residual": 1200}
-    one_layer = natural(width=60, depth=1, points=points, steps=2500)
+    one_layer = natural(width=60, depth=1, points=points, weighting="ntk", every=50, steps=2500)
     return Problem(
         "helmholtz2d", domain, conditions, solution=solution, recipe=recipe, natural=one_layer
     )

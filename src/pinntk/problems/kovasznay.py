@@ -70,6 +70,8 @@ def kovasznay2d(re: float = 20.0) -> Problem:
         natural=natural(
             input_scale=1.0,
             points={"momentum": 800, "continuity": 800, "boundary": 320},
+            weighting="ntk",
+            every=50,
             steps=1000,
         ),
     )

@@ -89,5 +89,7 @@ def _wave1d(
         Condition("residual", wave, domain, residual, **options),
     ]
     points = {"values": 240, "velocity": 80, "residual": 900}
-    small = natural(input_scale=1.5, bias_std=0.0, points=points, steps=2500)
+    small = natural(
+        input_scale=1.5, bias_std=0.0, points=points, weighting="ntk", every=50, steps=2500
+    )
     return Problem("wave1d", domain, conditions, solution=solution, recipe=recipe, natural=small)
