@@ -34,6 +34,10 @@ NAMES = {
     "ssbfgs": ("SSBFGS", "self-scaled BFGS, a strong Wolfe line search"),
     "ssbroyden": ("SSBroyden", "self-scaled Broyden, a strong Wolfe line search"),
     "natural-gradient": ("natural gradient", "`optimizer=natural-gradient`, all weights 1"),
+    "natural-gradient-ntk": (
+        "natural gradient, NTK weights",
+        "the same with Algorithm 1 every 50 steps",
+    ),
 }
 #: Outcomes after which the error stays what it was; after any other it counts as infinite.
 ENDED_WELL = ("budget", "completed", "converged", "stalled")
@@ -134,6 +138,8 @@ def results(record: Record, problem: str) -> str:
     rows = []
     for optimizer in distinct(record["runs"], "optimizer"):
         runs = chosen(record, problem=problem, optimizer=optimizer)
+        if not runs:
+            continue
         errors = [final_error(run) for run in runs]
         middle, steps = median_of(errors), [run["steps"] for run in runs if "steps" in run]
         spread = f"{min(errors):.1e} to {max(errors):.1e}" if len(errors) > 1 else "one seed"

@@ -99,4 +99,5 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "adam": {"optimizer": "adam", "weighting": "fixed"},
     "adam-ntk": {"optimizer": "adam", "weighting": "ntk", "every": 100},
     "natural-gradient": {"optimizer": "natural-gradient", "weighting": "fixed"},
+    "natural-gradient-ntk": {"optimizer": "natural-gradient", "weighting": "ntk", "every": 50},
 }

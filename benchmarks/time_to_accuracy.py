@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import math
 import os
@@ -23,7 +24,7 @@ import jax
 import numpy as np
 
 from accuracy_page import MADE, TARGETS
-from common import parser, use_cores, write
+from common import RESULTS, parser, use_cores, write
 from optimizers import OWN, PEERS
 from pinntk.errors import PinntkError
 from pinntk.jacobian import trainable
@@ -34,7 +35,16 @@ from pinntk.training import NATURAL, build_optimizer, build_weighting, start, tr
 from pinntk.training.compiled import compile_chunk
 
 PROBLEMS = ["poisson1d:a=4", "wave1d", "helmholtz2d", "burgers1d"]
-OPTIMIZERS = ["adam", "adam-ntk", "lbfgs", "lbfgs-wolfe", "bfgs", "ssbroyden", "natural-gradient"]
+OPTIMIZERS = [
+    "adam",
+    "adam-ntk",
+    "lbfgs",
+    "lbfgs-wolfe",
+    "bfgs",
+    "ssbroyden",
+    "natural-gradient",
+    "natural-gradient-ntk",
+]
 ROWS = 200  # of history over the budget
 POINTS = 60  # of history that the record keeps
 STEPS = 10**9  # more than any budget allows
@@ -47,6 +57,7 @@ def options() -> argparse.Namespace:
     made.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     made.add_argument("--budget", type=float, default=60.0, help="seconds of a run")
     made.add_argument("--cores", type=int, default=1)
+    made.add_argument("--merge", action="store_true", help="keep what is on record of other pairs")
     made.add_argument("--worker", default=None, help=argparse.SUPPRESS)
     arguments = made.parse_args()
     if arguments.smoke:
@@ -58,7 +69,7 @@ def options() -> argparse.Namespace:
 def prepare(task: dict[str, Any]) -> tuple[Setup, AbstractOptimizer]:
     """Network and points, which are those of the natural gradient's recipe, and the optimiser."""
     name = task["optimizer"]
-    changes = {"optimizer": NATURAL, "resampling": "conditions"}
+    changes = {"optimizer": NATURAL, "resampling": "conditions", "weighting": "fixed"}
     setup = set_up(task["problem"], None, changes, task["seed"])
     if name in PEERS:
         return setup, PEERS[name](tuple(setup.problem.names))
@@ -153,6 +164,26 @@ def attempt(task: dict[str, Any]) -> dict[str, Any]:
         return {"outcome": "failed", "message": reason}
 
 
+def on_record(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The runs that a merge keeps: of pairs of problem and optimiser that are not measured again."""
+    kept = RESULTS / "time_to_accuracy.json"
+    if not arguments.merge or not kept.exists():
+        return []
+    record = json.loads(kept.read_text())
+    if record["budget"] != arguments.budget:
+        budget = record["budget"]
+        raise SystemExit(f"--budget: got {arguments.budget:g}, expected {budget:g} as on record")
+    again = set(itertools.product(arguments.problems, arguments.optimizers))
+    return [run for run in record["runs"] if (run["problem"], run["optimizer"]) not in again]
+
+
+def place(run: dict[str, Any]) -> tuple[int, int, int]:
+    """Where a run stands in the record."""
+    known = [*OPTIMIZERS, *sorted({*OWN, *PEERS} - {*OPTIMIZERS})]
+    problem = PROBLEMS.index(run["problem"]) if run["problem"] in PROBLEMS else len(PROBLEMS)
+    return problem, known.index(run["optimizer"]), run["seed"]
+
+
 def main() -> None:
     arguments = options()
     if arguments.worker is not None:
@@ -163,7 +194,7 @@ def main() -> None:
             print(json.dumps({"outcome": "failed", "message": str(error)}))
         return
     use_cores(arguments.cores)
-    runs = []
+    runs = on_record(arguments)
     for problem in arguments.problems:
         for seed in range(arguments.seeds):
             for optimizer in arguments.optimizers:
@@ -178,7 +209,7 @@ def main() -> None:
         "dtype": "float64",
         "budget": arguments.budget,
         "optimistix": importlib.metadata.version("optimistix"),
-        "runs": runs,
+        "runs": sorted(runs, key=place),
     }
     MADE.renew(write("time_to_accuracy", arguments, record, short=True))
 

@@ -1,5 +1,7 @@
 """What the benchmark of error against time makes of its runs: failures count, thinning keeps the ends."""
 
+import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,29 @@ def test_a_thinned_history_keeps_its_ends_and_early_rows():
     assert 30 < len(seconds) <= time_to_accuracy.POINTS + 2
     assert thin["steps"][-1] == 9990
     assert thin["losses"]["a"][0] is None
+
+
+def test_a_merge_keeps_the_other_pairs_of_the_same_budget(tmp_path, monkeypatch):
+    pairs = [("wave1d", "adam"), ("poisson1d:a=4", "bfgs"), ("wave1d", "natural-gradient")]
+    runs = [run(seed, [1.0]) | {"problem": p, "optimizer": o} for p, o in pairs for seed in (1, 0)]
+    (tmp_path / "time_to_accuracy.json").write_text(json.dumps({"budget": 20.0, "runs": runs}))
+    monkeypatch.setattr(time_to_accuracy, "RESULTS", tmp_path)
+    asked = {"problems": ["wave1d"], "optimizers": ["adam", "bfgs"], "budget": 20.0}
+    asked = argparse.Namespace(merge=True, **asked)
+    kept = sorted(time_to_accuracy.on_record(asked), key=time_to_accuracy.place)
+    found = [(r["problem"], r["optimizer"], r["seed"]) for r in kept]
+    assert found == [(*pairs[1], 0), (*pairs[1], 1), (*pairs[2], 0), (*pairs[2], 1)]
+    asked.budget = 60.0
+    with pytest.raises(SystemExit, match="--budget: got 60, expected 20"):
+        time_to_accuracy.on_record(asked)
+    asked.merge = False
+    assert time_to_accuracy.on_record(asked) == []
+
+
+def test_an_optimiser_that_was_not_run_on_a_problem_has_no_line_there():
+    other = run(0, [1.0]) | {"problem": "wave1d", "optimizer": "bfgs"}
+    table = accuracy_page.results({"runs": [run(0, [1.0]), other]}, "poisson1d")
+    assert len(table.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
