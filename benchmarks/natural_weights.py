@@ -80,6 +80,14 @@ def median(record: dict[str, Any], **wanted: Any) -> float:
     return statistics.median(run["relative_l2"] for run in runs)
 
 
+def weighted() -> str:
+    """The library's problems that the natural gradient solves with the weights of Algorithm 1."""
+    from pinntk.problems import PROBLEMS, library_problem
+
+    names = [n for n in PROBLEMS if library_problem(n).natural.weighting == "ntk"]
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def page(record: dict[str, Any]) -> str:
     """docs/natural-gradient-weights.md."""
     rows = []
@@ -116,9 +124,10 @@ reaches. Where it is cut short on its way (the wave equation), the weights decid
 turning the values down costs most of the way, and Algorithm 1 gains, though it also turns up conditions
 that would have been reached without it.
 
-So weights are not what makes the natural gradient work, and a wrong weight delays it rather than
-stopping it. `--optimizer natural-gradient --weighting ntk` takes both; the weights change the loss from
-step to step, and the damping follows.
+So weights are not what makes the natural gradient work: a wrong weight delays it, a right one saves time.
+`--optimizer natural-gradient --weighting ntk` takes both; the loss changes where the weights do, and the
+damping follows. That is the library's setting for {weighted()}, whose conditions
+are of different orders; what it is worth there is in [error against time](time-to-accuracy.md).
 
 `{record["command"]}`, {record["dtype"]}, {record["processor"]}, {record["cores"]} core(s),
 JAX {versions["jax"]}, Python {record["python"]}. This page is written by that command from

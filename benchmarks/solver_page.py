@@ -124,6 +124,13 @@ def results(record: Record) -> str:
     return table(header, rows)
 
 
+def weights(recipe: Record) -> str:
+    """How a run was weighted."""
+    if recipe["weighting"] == "ntk":
+        return f"Algorithm 1 every {recipe['every']}"
+    return ", ".join(f"{name} {value:g}" for name, value in recipe["weights"].items()) or "equal"
+
+
 def settings(record: Record) -> str:
     rows = []
     for problem in TARGETS:
@@ -144,8 +151,7 @@ def settings(record: Record) -> str:
                 points,
                 change.get(recipe["resampling"], recipe["resampling"]),
                 "yes" if recipe["hard"] else "no",
-                ", ".join(f"{name} {value:g}" for name, value in recipe["weights"].items())
-                or "equal",
+                weights(recipe),
                 f"{statistics.median(r['steps'] for r in runs):,.0f}",
                 f"{max(sum(r['held_out'].values()) / sum(r['losses'].values()) for r in runs):,.1f}",
             ]

@@ -28,7 +28,9 @@ def run(seed, error, seconds, outcome="budget"):
             "resampling": "residual",
             "resample_every": 50,
             "hard": False,
+            "weighting": "fixed",
             "weights": {"values": 100.0},
+            "every": 50,
         },
         "steps": 100 * (seed + 1),
         "relative_l2": error,
@@ -52,6 +54,15 @@ def record():
 
 def cells(text):
     return [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
+
+
+def test_the_settings_say_how_a_run_was_weighted(record):
+    recipe = record["runs"][0]["recipe"]
+    found = []
+    for changed in ({}, {"weights": {}}, {"weighting": "ntk"}):
+        record["runs"][0]["recipe"] = {**recipe, **changed}
+        found.append(cells(settings(record))[6])
+    assert found == ["values 100", "equal", "Algorithm 1 every 50"]
 
 
 def test_a_row_is_the_median_with_the_times_of_those_that_got_there(record):
