@@ -206,11 +206,20 @@ def failures(record: Record) -> str:
 
 
 def cores(record: Record) -> str:
-    """`2 cores`, or which problems had how many: `1 core, kdv1d on 2`."""
-    counts = {run["problem"]: run["cores"] for run in record["runs"]}
-    usual = min(counts.values())
-    others = [f"{problem} on {count}" for problem, count in counts.items() if count != usual]
-    return ", ".join([f"{usual} core" + "s" * (usual > 1), *others])
+    """`2 cores`, or which problems had how many: `1 core (2 for kdv1d and wave1d)`."""
+    problems: dict[int, list[str]] = {}
+    for problem, count in {run["problem"]: run["cores"] for run in record["runs"]}.items():
+        problems.setdefault(count, []).append(problem)
+    usual, *others = sorted(problems)
+    text = f"{usual} core" + "s" * (usual > 1)
+    listed = [f"{count} for {enumerated(problems[count])}" for count in others]
+    return f"{text} ({'; '.join(listed)})" if listed else text
+
+
+def enumerated(names: list[str]) -> str:
+    """a, b and c."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def page(record: Record) -> str:

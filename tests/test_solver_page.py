@@ -97,5 +97,7 @@ def test_a_failure_is_kept_and_counts_as_infinite(record):
 def test_cores_are_those_of_every_problem():
     one, other = run(0, 1e-6, 3.0), run(0, 1e-6, 3.0) | {"problem": "kdv1d", "cores": 2}
     assert cores({"runs": [one]}) == "1 core"
-    assert cores({"runs": [one, other]}) == "1 core, kdv1d on 2"
+    assert cores({"runs": [one, other]}) == "1 core (2 for kdv1d)"
+    third = other | {"problem": "helmholtz2d"}
+    assert cores({"runs": [one, other, third]}) == "1 core (2 for kdv1d and helmholtz2d)"
     assert cores({"runs": [other]}) == "2 cores"
