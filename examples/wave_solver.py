@@ -16,7 +16,7 @@ import pinntk as pk
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The paper's wave equation to 1e-6.")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
-    steps = 5 if parser.parse_args().smoke else 1_000
+    steps = 5 if parser.parse_args().smoke else 2_000
     jax.config.update("jax_enable_x64", True)
     problem = pk.library_problem("wave1d").with_points(
         {"values": 240, "velocity": 80, "residual": 900}
