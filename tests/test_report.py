@@ -226,7 +226,8 @@ def test_curves_differ_without_colour():
 
 def test_all_lines_are_dark_enough_for_white_paper():
     assert all(luminance(colour) < 0.7 for colour in figures.COLOURS)
-    assert len(set(figures.COLOURS)) == len(set(map(str, figures.STYLES))) == 7
+    styles = set(map(str, figures.STYLES))
+    assert len(set(figures.COLOURS)) == len(styles) == len(set(figures.MARKERS)) == 8
 
 
 def test_maps_use_colours_of_monotone_lightness():

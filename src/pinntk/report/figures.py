@@ -13,11 +13,30 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette, which keeps apart for every kind of colour vision, from dark to light.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Okabe and Ito's palette, which keeps apart for every kind of colour vision, from dark to light; for
+#: the yellow of it, which is too light for a line, a brown comes last.
+COLOURS = (
+    "#000000",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#7A4F2A",
+)
 #: Line styles differ too, so that the curves can be told apart in print without colour.
-STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLES: tuple[Any, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (8, 1, 2, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH = 5.0  # inches, one column and a half of a journal page
 SETTINGS: Any = {
     "font.size": 9,
