@@ -18,6 +18,7 @@ import numpy as np
 from common import DOCS, RESULTS, MadePage
 from kernel_tables import table
 from pinntk.report.figures import save
+from pinntk.report.page_words import listed
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
 
@@ -212,14 +213,8 @@ def cores(record: Record) -> str:
         problems.setdefault(count, []).append(problem)
     usual, *others = sorted(problems)
     text = f"{usual} core" + "s" * (usual > 1)
-    listed = [f"{count} for {enumerated(problems[count])}" for count in others]
-    return f"{text} ({'; '.join(listed)})" if listed else text
-
-
-def enumerated(names: list[str]) -> str:
-    """a, b and c."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    more = [f"{count} for {listed(problems[count])}" for count in others]
+    return f"{text} ({'; '.join(more)})" if more else text
 
 
 def page(record: Record) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from accuracy_page import MADE, TARGETS
+from accuracy_page import MADE, NAMES, TARGETS
 from common import RESULTS, parser, use_cores, write
 from optimizers import OWN, PEERS
 from pinntk.errors import PinntkError
@@ -179,9 +179,8 @@ def on_record(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 def place(run: dict[str, Any]) -> tuple[int, int, int]:
     """Where a run stands in the record."""
-    known = [*OPTIMIZERS, *sorted({*OWN, *PEERS} - {*OPTIMIZERS})]
     problem = PROBLEMS.index(run["problem"]) if run["problem"] in PROBLEMS else len(PROBLEMS)
-    return problem, known.index(run["optimizer"]), run["seed"]
+    return problem, list(NAMES).index(run["optimizer"]), run["seed"]
 
 
 def main() -> None:

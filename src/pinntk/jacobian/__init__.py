@@ -22,7 +22,7 @@ from pinntk.jacobian.operator import (
     gram,
     symmetric_product,
 )
-from pinntk.jacobian.products import Plan, Use
+from pinntk.jacobian.products import Plan, Use, rows_of
 
 __all__ = [
     "FORMS",
@@ -50,6 +50,7 @@ __all__ = [
     "model_dtype",
     "parameter_count",
     "parameters_by_name",
+    "rows_of",
     "symmetric_product",
     "total_memory",
     "trainable",

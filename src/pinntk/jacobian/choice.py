@@ -15,7 +15,7 @@ from pinntk.jacobian.implicit import implicit
 from pinntk.jacobian.memory import CHUNK_BYTES, available_memory
 from pinntk.jacobian.model import model_dtype, parameter_count, parameters_by_name
 from pinntk.jacobian.operator import AbstractJacobian
-from pinntk.jacobian.products import Plan, Use, make_plans, multiplications
+from pinntk.jacobian.products import Plan, Use, make_plans, multiplications, rows_of
 from pinntk.problem import Batch, Model, Problem
 
 #: The forms by name.
@@ -119,7 +119,7 @@ def _costs(
 ) -> dict[str, Cost]:
     itemsize = model_dtype(model).itemsize
     parameters = parameter_count(model)
-    rows = {name: len(batch[name].points) * plan.components for name, plan in plans.items()}
+    rows = rows_of(plans, batch)
     n = sum(rows.values())
     once = passes = outer = held = 0.0
     for name, plan in plans.items():

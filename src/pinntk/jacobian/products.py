@@ -111,6 +111,11 @@ def make_plans(
     return {name: _without(plan, plain) for name, plan in plans.items()}, plain
 
 
+def rows_of(plans: Mapping[str, Plan], batch: Batch) -> dict[str, int]:
+    """N_k: how many residuals each condition has, points times components."""
+    return {name: len(batch[name].points) * plan.components for name, plan in plans.items()}
+
+
 def _in_several_shapes(plans: Mapping[str, Plan]) -> frozenset[str]:
     shapes: dict[str, set] = {}
     for plan in plans.values():

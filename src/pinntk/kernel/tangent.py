@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pinntk.errors import PinntkError, check_name
-from pinntk.jacobian import FORMS, Use, cast, check_memory, choose, gram, parameter_count
+from pinntk.jacobian import FORMS, Use, cast, check_memory, choose, gram, parameter_count, rows_of
 from pinntk.problem import Batch, Model, Problem
 
 
@@ -86,9 +86,7 @@ def tangent_kernel(
     with jax.enable_x64(True):
         double, points = cast(model, jnp.float64), cast(batch, jnp.float64)
         choice = choose(problem, double, points, Use.GRAM, memory_limit)
-        rows = {
-            name: plan.components * len(points[name].points) for name, plan in choice.plans.items()
-        }
+        rows = rows_of(choice.plans, points)
         check_memory(rows, parameter_count(model), choice.costs[choice.form].held, memory_limit)
         matrix = np.asarray(_gram(problem, double, points, choice.form))
     kernel = TangentKernel(matrix, rows)
