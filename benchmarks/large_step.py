@@ -86,7 +86,7 @@ def main() -> None:
     few = 100 if arguments.smoke else 400
     runs = [
         trained(points, width, False, implicit, steps),
-        trained(few, width, True, pk.Spring(), 2 if arguments.smoke else 150),
+        trained(few, width, True, pk.SPRING(), 2 if arguments.smoke else 150),
     ]
     for run in runs:
         print(

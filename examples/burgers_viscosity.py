@@ -77,7 +77,7 @@ if __name__ == "__main__":
             steps=steps,
             key=jax.random.key(2),
             batch=batch,
-            resampling=pk.ByResidual(every=100),
+            resampling=pk.ResidualAdaptive(every=100),
             observers=[bar],
         )
     print(f"{result.message}, relative L2 error {result.relative_l2:.1e}")

@@ -16,7 +16,7 @@ import numpy as np
 from pinntk.conditions import Condition, dirichlet, initial_velocity, observations
 from pinntk.domain import Box, Interval, SpaceTime, UniformGrid, Union
 from pinntk.jacobian import dense, trainable
-from pinntk.nets import MLP, NTK, FourierFeatures, InputScaling, ModifiedMLP
+from pinntk.nets import MLP, FourierFeatures, InputScaling, ModifiedMLP, NTKParametrization
 from pinntk.problem import Problem
 
 ACTIVATIONS = {
@@ -56,7 +56,15 @@ def mlp(key, d=2, out=None, activation=jnp.tanh):
 
 
 def ntk_mlp(key, d=2, out=None, activation=jnp.tanh):
-    return MLP(d, out, width=5, depth=2, activation=activation, parametrization=NTK(), key=key)
+    return MLP(
+        d,
+        out,
+        width=5,
+        depth=2,
+        activation=activation,
+        parametrization=NTKParametrization(),
+        key=key,
+    )
 
 
 def modified_mlp(key, d=2, out=None, activation=jnp.tanh):

@@ -12,7 +12,7 @@ from pinntk.domain import Box, Interval, Points, Union
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP, Constrained, PeriodicFeatures
 from pinntk.optim import Cholesky, NaturalGradient
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.problems import PROBLEMS, library_problem
 from pinntk.recipe import Recipe, natural
 from pinntk.runs import set_up
@@ -88,11 +88,11 @@ def test_what_cannot_be_hard_is_explained():
     with pytest.raises(PinntkError, match="poisson1d, which has no hard form"):
         set_up("poisson1d", None, {"hard": True})
     problem = library_problem("heat1d")
-    wrong = dataclasses.replace(problem, hard=Hard(("walls",)))
+    wrong = dataclasses.replace(problem, hard=HardConstraints(("walls",)))
     with pytest.raises(PinntkError, match="expected one of boundary, initial, residual"):
         wrong.hardened()
     with pytest.raises(PinntkError, match="coordinate: got 'y'"):
-        dataclasses.replace(problem, hard=Hard((), periodic=("y",)))
+        dataclasses.replace(problem, hard=HardConstraints((), periodic=("y",)))
     with pytest.raises(PinntkError, match="fourier_features: got 8; expected 0 with a network"):
         set_up("kdv1d", None, {"hard": True, "fourier_features": 8})
     with pytest.raises(PinntkError, match="harmonics"):
@@ -102,7 +102,7 @@ def test_what_cannot_be_hard_is_explained():
         library_problem("helmholtz2d"),
         domain=square,
         conditions=[dataclasses.replace(problem.conditions[2], name="r", where=square)],
-        hard=Hard((), periodic=("x", "y")),
+        hard=HardConstraints((), periodic=("x", "y")),
     )
     build_model(Recipe(hard=True), torus, {}, jax.random.key(0))  # both have the period 2 scaled
     with pytest.raises(PinntkError, match="unit, where several coordinates are periodic"):
@@ -115,7 +115,7 @@ def test_a_domain_without_extents_has_no_period():
     scattered = Points(np.linspace(0.0, 1.0, 5)[:, None], ("x",))
     for domain, kind in ((scattered, "Points"), (Union([rod]), "Union")):
         fit = Condition("fit", lambda u, x: u(x), domain, 5)
-        problem = Problem("p", domain, [fit], hard=Hard((), periodic=("x",)))
+        problem = Problem("p", domain, [fit], hard=HardConstraints((), periodic=("x",)))
         with pytest.raises(PinntkError, match=f"hard: got .* periodic in x on a {kind}"):
             build_model(Recipe(hard=True, scaling="none"), problem, {}, jax.random.key(0))
     ring = dataclasses.replace(

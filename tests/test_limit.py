@@ -22,7 +22,7 @@ from pinntk.kernel import (
     limit_solution,
     tangent_kernel,
 )
-from pinntk.nets import MLP, NTK, FourierFeatures, InputScaling
+from pinntk.nets import MLP, FourierFeatures, InputScaling, NTKParametrization
 from pinntk.paper.limit import one_hidden_layer
 from pinntk.problem import Problem, Sample
 from pinntk.problems import burgers1d, poisson1d, taylor_green2d, wave1d
@@ -114,7 +114,7 @@ def finite(problem, batch, function, depth, width, seed, **options):
         width=width,
         depth=depth,
         activation=function,
-        parametrization=NTK(),
+        parametrization=NTKParametrization(),
         key=jax.random.key(seed),
         **options,
     )

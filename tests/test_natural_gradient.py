@@ -17,11 +17,11 @@ from pinntk.errors import MemoryLimitError, PinntkError, PinntkWarning
 from pinntk.jacobian import cast, dense, parameter_count, trainable
 from pinntk.nets import MLP
 from pinntk.optim import (
+    SPRING,
     Cholesky,
     ConjugateGradients,
     NaturalGradient,
     Objective,
-    Spring,
     Status,
     adam,
 )
@@ -250,7 +250,7 @@ def test_nystrom_finds_a_matrix_of_low_rank_and_the_top_of_another(x64):
 
 def test_spring_solves_for_the_vector_nearest_to_the_step_before(x64):
     objective, parameters, r, j = prepared("wave")
-    optimizer = Spring(damping=1e-2, momentum=0.7, step_length=0.5)
+    optimizer = SPRING(damping=1e-2, momentum=0.7, step_length=0.5)
     before = np.random.default_rng(0).normal(size=j.shape[1])
     state = optimizer.init(parameters)._replace(direction=jnp.asarray(before))
     after, state, _ = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
@@ -273,7 +273,7 @@ def test_spring_trains_a_wide_network_on_few_points_at_a_time(x64):
         {"u": 48, "ut": 16, "residual": 64}
     )
     model = cast(MLP(2, width=64, depth=2, key=jax.random.key(0)), jnp.float64)
-    result = train(problem, model, optimizer=Spring(), steps=60, key=jax.random.key(0))
+    result = train(problem, model, optimizer=SPRING(), steps=60, key=jax.random.key(0))
     assert result.relative_l2 < 0.05
     assert result.relative_l2 < 0.1 * result.history[0].relative_l2
 
@@ -369,9 +369,9 @@ def test_an_overfitted_residual_is_said(x64):
         (lambda: Cholesky("dual"), "space"),
         (lambda: ConjugateGradients(rank=0), "rank"),
         (lambda: ConjugateGradients(tolerance=2.0), "tolerance"),
-        (lambda: Spring(momentum=1.0), "momentum"),
-        (lambda: Spring(damping=0.0), "damping"),
-        (lambda: Spring(step_length=-1.0), "step_length"),
+        (lambda: SPRING(momentum=1.0), "momentum"),
+        (lambda: SPRING(damping=0.0), "damping"),
+        (lambda: SPRING(step_length=-1.0), "step_length"),
     ],
 )
 def test_bad_settings_are_named(make, argument):

@@ -10,12 +10,12 @@ from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
 from pinntk.nets import (
     MLP,
-    NTK,
     FourierFeatures,
     InputScaling,
     Linear,
     ModifiedMLP,
-    Standard,
+    NTKParametrization,
+    StandardParametrization,
     glorot,
     lecun,
 )
@@ -62,10 +62,10 @@ def drawn(parametrization, fan_in=300, fan_out=100):
 @pytest.mark.parametrize(
     ("parametrization", "weight_variance", "bias_variance", "factor"),
     [
-        (Standard(), 2 / 400, 0.0, 1.0),
-        (Standard(lecun, bias_std=1.0), 1 / 300, 1.0, 1.0),
-        (Standard(glorot, bias_std=0.1), 2 / 400, 0.01, 1.0),
-        (NTK(), 1.0, 1.0, 300**-0.5),
+        (StandardParametrization(), 2 / 400, 0.0, 1.0),
+        (StandardParametrization(lecun, bias_std=1.0), 1 / 300, 1.0, 1.0),
+        (StandardParametrization(glorot, bias_std=0.1), 2 / 400, 0.01, 1.0),
+        (NTKParametrization(), 1.0, 1.0, 300**-0.5),
     ],
     ids=["glorot", "lecun", "biased", "ntk"],
 )
@@ -83,14 +83,16 @@ def test_draws_have_the_stated_variance(parametrization, weight_variance, bias_v
 def test_the_variance_of_an_output_is_the_same_in_both_parametrisations():
     """Standard with 1/fan_in and NTK draw the same functions: the factor makes up for the draw."""
     x = jnp.ones(300)
-    for parametrization in (Standard(lecun, bias_std=1.0), NTK()):
+    for parametrization in (StandardParametrization(lecun, bias_std=1.0), NTKParametrization()):
         layer = Linear(300, 2000, parametrization=parametrization, key=KEY)
         # xW has variance |x|²/300 = 1, the bias adds 1; 2,000 outputs, so 3% is one sigma.
         np.testing.assert_allclose(np.var(layer(x)), 2.0, rtol=0.15)
 
 
 @pytest.mark.parametrize(
-    "parametrization", [Standard(bias_std=0.5), NTK()], ids=["standard", "ntk"]
+    "parametrization",
+    [StandardParametrization(bias_std=0.5), NTKParametrization()],
+    ids=["standard", "ntk"],
 )
 def test_an_mlp_is_its_formula(parametrization):
     model = MLP(2, width=4, depth=2, activation=jnp.sin, parametrization=parametrization, key=KEY)
@@ -105,7 +107,7 @@ def test_an_mlp_is_its_formula(parametrization):
 
 def test_the_ntk_factor_belongs_to_every_layer():
     """Control: the formula without one of the factors gives another number."""
-    model = MLP(2, width=4, depth=1, parametrization=NTK(), key=KEY)
+    model = MLP(2, width=4, depth=1, parametrization=NTKParametrization(), key=KEY)
     first, last = model.layers
     hidden = np.tanh(POINT @ np.asarray(first.weight) / np.sqrt(2) + np.asarray(first.bias))
     right = hidden @ np.asarray(last.weight) / np.sqrt(4) + np.asarray(last.bias)

@@ -14,7 +14,7 @@ from pinntk.errors import PinntkError
 from pinntk.optim import adam
 from pinntk.problem import Problem
 from pinntk.runs import resume_run, set_up, start_run, trained_model
-from pinntk.training import ByResidual, Growing, Outcome, train
+from pinntk.training import Outcome, ProgressivePoints, ResidualAdaptive, train
 
 POINTS = 400
 
@@ -44,7 +44,7 @@ def right_half(resampling, step=50):
 )
 def test_points_are_drawn_in_proportion_to_the_residual(exponent, floor, share):
     """p ∝ |r|^k/mean + c, by hand for two values; 4 deviations of a binomial count."""
-    resampling = ByResidual(every=50, exponent=exponent, floor=floor, candidates=200)
+    resampling = ResidualAdaptive(every=50, exponent=exponent, floor=floor, candidates=200)
     points, _ = right_half(resampling)
     expected, deviation = POINTS * share, np.sqrt(POINTS * share * (1 - share))
     assert abs(float((points > 0.5).sum()) - expected) < 4 * deviation
@@ -53,26 +53,28 @@ def test_points_are_drawn_in_proportion_to_the_residual(exponent, floor, share):
 
 def test_points_stay_between_two_draws():
     for step in (0, 49, 51):
-        points, old = right_half(ByResidual(every=50), step)
+        points, old = right_half(ResidualAdaptive(every=50), step)
         np.testing.assert_array_equal(points, old)
-    points, old = right_half(ByResidual(every=50, names=("start",)))
+    points, old = right_half(ResidualAdaptive(every=50, names=("start",)))
     np.testing.assert_array_equal(points, old)
 
 
 def test_conditions_on_the_rim_keep_their_points_and_names_are_checked():
     problem, model = wave(), mlp(jax.random.key(0))
     batch = problem.sample(jax.random.key(0))
-    fresh = ByResidual(every=1).refresh(problem, model, batch, jnp.asarray(3), jax.random.key(0))
+    fresh = ResidualAdaptive(every=1).refresh(
+        problem, model, batch, jnp.asarray(3), jax.random.key(0)
+    )
     for name in ("u", "ut"):
         np.testing.assert_array_equal(fresh[name].points, batch[name].points)
     assert (np.asarray(fresh["residual"].points) != np.asarray(batch["residual"].points)).all()
     with pytest.raises(PinntkError, match="Did you mean 'residual'"):
-        ByResidual(names=("residul",)).refresh(problem, model, batch, 1, jax.random.key(0))
+        ResidualAdaptive(names=("residul",)).refresh(problem, model, batch, 1, jax.random.key(0))
 
 
 def test_points_grow_by_doubling_and_the_old_ones_stay():
     problem = step_problem()
-    growing = Growing(every=10, start=0.25)
+    growing = ProgressivePoints(every=10, start=0.25)
     counts = [growing.counts(problem, step)["jump"] for step in (0, 9, 10, 19, 20, 1000)]
     assert counts == [100, 100, 200, 200, 400, 400]
     assert [growing.next_change(step) for step in (0, 9, 10, 20)] == [10, 10, 20, None]
@@ -147,12 +149,12 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, optimizer, res
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
-        (lambda: ByResidual(every=0), "every"),
-        (lambda: ByResidual(candidates=0), "candidates"),
-        (lambda: ByResidual(exponent=-1.0), "exponent"),
-        (lambda: ByResidual(floor=float("nan")), "floor"),
-        (lambda: Growing(every=0), "every"),
-        (lambda: Growing(start=0.0), "start"),
+        (lambda: ResidualAdaptive(every=0), "every"),
+        (lambda: ResidualAdaptive(candidates=0), "candidates"),
+        (lambda: ResidualAdaptive(exponent=-1.0), "exponent"),
+        (lambda: ResidualAdaptive(floor=float("nan")), "floor"),
+        (lambda: ProgressivePoints(every=0), "every"),
+        (lambda: ProgressivePoints(start=0.0), "start"),
     ],
 )
 def test_bad_settings_are_named(make, argument):
@@ -164,4 +166,4 @@ def test_bad_settings_are_named(make, argument):
 def test_random_points_are_drawn_anew_when_they_grow():
     domain = Interval(x=(0.0, 1.0))
     random = Condition("fit", lambda u, x: u(x), domain, 8, sampler=Random())
-    assert Growing(start=0.5).counts(Problem("p", domain, [random]), 0) == {"fit": 4}
+    assert ProgressivePoints(start=0.5).counts(Problem("p", domain, [random]), 0) == {"fit": 4}

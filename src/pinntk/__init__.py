@@ -52,41 +52,47 @@ from pinntk.kernel import (
 )
 from pinntk.nets import (
     MLP,
-    NTK,
     Constrained,
     FourierFeatures,
     InputScaling,
     ModifiedMLP,
+    NTKParametrization,
     PeriodicFeatures,
     Positive,
-    Standard,
+    StandardParametrization,
     Unknown,
     WithCoefficients,
 )
 from pinntk.optim import (
+    SPRING,
     Cholesky,
     ConjugateGradients,
     FirstOrder,
     NaturalGradient,
-    Spring,
     adam,
     gradient_descent,
 )
-from pinntk.problem import Batch, Hard, Problem, Sample
+from pinntk.problem import Batch, HardConstraints, Problem, Sample
 from pinntk.problems import library_problem
 from pinntk.recipe import Recipe, natural
-from pinntk.training import ByResidual, Growing, Outcome, Result, progress_bar, train
+from pinntk.training import (
+    Outcome,
+    ProgressivePoints,
+    ResidualAdaptive,
+    Result,
+    progress_bar,
+    train,
+)
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 
 __version__ = _version("pinntk")
 
 __all__ = [
     "MLP",
-    "NTK",
+    "SPRING",
     "AbstractWeighting",
     "Batch",
     "Box",
-    "ByResidual",
     "Cholesky",
     "Condition",
     "ConjugateGradients",
@@ -99,14 +105,14 @@ __all__ = [
     "FirstOrder",
     "Fixed",
     "FourierFeatures",
-    "Growing",
-    "Hard",
+    "HardConstraints",
     "Illness",
     "InputScaling",
     "Interval",
     "LatinHypercube",
     "MemoryLimitError",
     "ModifiedMLP",
+    "NTKParametrization",
     "NTKWeights",
     "NaturalGradient",
     "Outcome",
@@ -116,9 +122,11 @@ __all__ = [
     "Points",
     "Positive",
     "Problem",
+    "ProgressivePoints",
     "Random",
     "Recipe",
     "Remedy",
+    "ResidualAdaptive",
     "ResidualError",
     "Result",
     "RunError",
@@ -127,8 +135,7 @@ __all__ = [
     "Sobol",
     "SpaceTime",
     "Spectrum",
-    "Spring",
-    "Standard",
+    "StandardParametrization",
     "TangentKernel",
     "Uncertainty",
     "UniformGrid",

@@ -36,7 +36,7 @@ Batch = dict[str, Sample]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Hard:
+class HardConstraints:
     """How conditions are built into a model, so that they hold exactly and need no term of the loss.
 
     **Arguments:** `conditions`: the names of those that then hold; `ansatz(x, value)`: the model's value
@@ -69,7 +69,7 @@ class Problem:
     solution: Callable[[Point], Array] | None = None
     recipe: Recipe = Recipe()
     natural: Recipe = natural()
-    hard: Hard | None = None
+    hard: HardConstraints | None = None
     network: Callable[[PRNGKeyArray], Model] | None = None
     coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

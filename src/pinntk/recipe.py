@@ -36,7 +36,7 @@ class Recipe:
     random Fourier features of scale `fourier_scale`; 0 for none.
 
     `points` are numbers of points by condition, the problem's own where not named; `resampling` is
-    "conditions" (as each condition says), "residual" (`ByResidual`) or "growing" (`Growing`), every
+    "conditions" (as each condition says), "residual" (`ResidualAdaptive`) or "growing" (`ProgressivePoints`), every
     `resample_every` steps. `damping` and `solver` ("auto", "cholesky", "cg") are those of the natural
     gradient, which has no learning rate. `every`, `moving_average` and `subsample` are those of
     `NTKWeights`; `weights` those of `Fixed`, or the `factors` of `NTKWeights`.

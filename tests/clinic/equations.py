@@ -12,7 +12,7 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Field, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, initial_velocity, periodic
 from pinntk.domain import Box, Interval, SpaceTime, Union
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.recipe import Recipe
 
 Formula = Callable[[Point], Array]
@@ -176,7 +176,7 @@ def convection(
         conditions,
         solution=solution,
         recipe=settings or recipe(),
-        hard=Hard(("initial", "periodic"), start, ("x",)),
+        hard=HardConstraints(("initial", "periodic"), start, ("x",)),
     )
 
 
@@ -203,7 +203,7 @@ def logistic(
             points,
         ),
     ]
-    hard = Hard(("initial",), lambda p, value: start + p[0] * value)
+    hard = HardConstraints(("initial",), lambda p, value: start + p[0] * value)
     return Problem(
         "logistic", domain, conditions, solution=solution, recipe=settings or recipe(), hard=hard
     )
@@ -217,7 +217,7 @@ def oscillator(omega: float = 5.0, *, points: int = 128, settings: Recipe | None
         initial_velocity("velocity", domain, 0.0, 1),
         Condition("residual", lambda u, p: u.d("t", "t")(p) / omega**2 + u(p), domain, points),
     ]
-    hard = Hard(("initial", "velocity"), lambda p, value: 1 + p[0] ** 2 * value)
+    hard = HardConstraints(("initial", "velocity"), lambda p, value: 1 + p[0] ** 2 * value)
     return Problem(
         "oscillator",
         domain,

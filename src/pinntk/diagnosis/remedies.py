@@ -172,7 +172,7 @@ def grow_points() -> Remedies:
         Remedy(
             "Begin with a quarter of the points and let them grow.",
             {"resampling": "growing"},
-            "resampling=pk.Growing()",
+            "resampling=pk.ProgressivePoints()",
         ),
     )
 
@@ -183,7 +183,7 @@ def follow_time(e: Evidence) -> Remedies:
     redraw = Remedy(
         "Draw the points anew where the residual is large, which is early.",
         {"resampling": "residual"},
-        "resampling=pk.ByResidual()",
+        "resampling=pk.ResidualAdaptive()",
     )
     return (NATURAL, *_hard(e), *found, redraw)
 

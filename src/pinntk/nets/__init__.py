@@ -8,14 +8,14 @@ from pinntk.nets.coefficients import (
     declared,
 )
 from pinntk.nets.layers import (
-    NTK,
     AbstractParametrization,
     Constrained,
     FourierFeatures,
     InputScaling,
     Linear,
+    NTKParametrization,
     PeriodicFeatures,
-    Standard,
+    StandardParametrization,
     glorot,
     lecun,
 )
@@ -23,16 +23,16 @@ from pinntk.nets.mlp import MLP, ModifiedMLP
 
 __all__ = [
     "MLP",
-    "NTK",
     "AbstractParametrization",
     "Constrained",
     "FourierFeatures",
     "InputScaling",
     "Linear",
     "ModifiedMLP",
+    "NTKParametrization",
     "PeriodicFeatures",
     "Positive",
-    "Standard",
+    "StandardParametrization",
     "Unknown",
     "WithCoefficients",
     "coefficients_of",

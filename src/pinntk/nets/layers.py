@@ -40,7 +40,7 @@ class AbstractParametrization(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class Standard(AbstractParametrization):
+class StandardParametrization(AbstractParametrization):
     """y = xW + b, as in every deep-learning library; the variance is in the draw of W.
 
     **Arguments:** `initializer` draws W (default `glorot`); biases are N(0, bias_std²).
@@ -60,12 +60,12 @@ class Standard(AbstractParametrization):
 
 
 @dataclasses.dataclass(frozen=True)
-class NTK(AbstractParametrization):
+class NTKParametrization(AbstractParametrization):
     """y = fan_in^(−1/2) xW + b with all entries of W and b drawn from N(0, 1).
 
     The parametrisation under which the kernel has a limit as the width grows (Jacot et al. 2018;
     Theorem 4.1 of Wang, Yu, Perdikaris 2022). The same learning rate means far smaller steps than
-    under `Standard`.
+    under `StandardParametrization`.
     """
 
     def weight(self, key: PRNGKeyArray, fan_in: int, fan_out: int) -> Float[Array, "i o"]:

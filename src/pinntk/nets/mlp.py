@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.errors import PinntkError
-from pinntk.nets.layers import AbstractParametrization, Linear, Standard
+from pinntk.nets.layers import AbstractParametrization, Linear, StandardParametrization
 
 Activation = Callable[[Array], Array]
 Embedding = Callable[[Array], Array]
@@ -20,8 +20,9 @@ class MLP(eqx.Module):
     """A multilayer perceptron at one point: (in_size,) → scalar, or (out_size,) for several outputs.
 
     **Arguments:** `width` neurons in each of `depth` hidden layers; `activation` elementwise;
-    `parametrization` is `Standard(...)` or `NTK()`; `scaling` and then `embedding` (whose output has
-    `embedding_size` entries) act on the point first. `out_size=None` gives a scalar.
+    `parametrization` is `StandardParametrization(...)` or `NTKParametrization()`; `scaling` and then
+    `embedding` (whose output has `embedding_size` entries) act on the point first. `out_size=None`
+    gives a scalar.
     """
 
     scaling: Embedding
@@ -47,7 +48,7 @@ class MLP(eqx.Module):
         _check_sizes(
             in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
         )
-        parametrization = parametrization or Standard()
+        parametrization = parametrization or StandardParametrization()
         sizes = [embedding_size or in_size, *[width] * depth, out_size or 1]
         keys = jax.random.split(key, depth + 1)
         self.layers = tuple(
@@ -99,7 +100,7 @@ class ModifiedMLP(eqx.Module):
         _check_sizes(
             in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
         )
-        parametrization = parametrization or Standard()
+        parametrization = parametrization or StandardParametrization()
         first = embedding_size or in_size
         sizes = [first, *[width] * depth, out_size or 1]
         keys = jax.random.split(key, depth + 3)

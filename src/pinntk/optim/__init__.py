@@ -5,9 +5,10 @@ from pinntk.optim.natural_gradient import NaturalGradient, NaturalGradientState
 from pinntk.optim.objective import Objective, weighted_sum
 from pinntk.optim.optimizer import AbstractOptimizer, Gradient, Status
 from pinntk.optim.solvers import Cholesky, ConjugateGradients, Plan
-from pinntk.optim.spring import Spring, SpringState
+from pinntk.optim.spring import SPRING, SPRINGState
 
 __all__ = [
+    "SPRING",
     "AbstractOptimizer",
     "Cholesky",
     "ConjugateGradients",
@@ -17,8 +18,7 @@ __all__ = [
     "NaturalGradientState",
     "Objective",
     "Plan",
-    "Spring",
-    "SpringState",
+    "SPRINGState",
     "Status",
     "adam",
     "exponential_decay",

@@ -21,7 +21,7 @@ from pinntk.optim.optimizer import AbstractOptimizer, Parameters, Status
 LENGTHS = 15
 
 
-class SpringState(NamedTuple):
+class SPRINGState(NamedTuple):
     """`direction`: the step before this one, flat and not yet shortened; `steps` taken."""
 
     direction: Float[Array, " parameters"]
@@ -29,7 +29,7 @@ class SpringState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Spring(AbstractOptimizer):
+class SPRING(AbstractOptimizer):
     """Natural gradient on minibatches: Kaczmarz-like, with the previous step projected into this one.
 
     φ = βφ₋ + J̃ᵀ(J̃J̃ᵀ + μI)⁻¹(−r̃ − βJ̃φ₋), the vector nearest to βφ₋ that solves today's linear problem,
@@ -57,12 +57,12 @@ class Spring(AbstractOptimizer):
         ):
             raise PinntkError("step_length", got=self.step_length, expected="positive, or None")
 
-    def init(self, parameters: Parameters) -> SpringState:
-        return SpringState(jnp.zeros_like(ravel_pytree(parameters)[0]), jnp.zeros((), int))
+    def init(self, parameters: Parameters) -> SPRINGState:
+        return SPRINGState(jnp.zeros_like(ravel_pytree(parameters)[0]), jnp.zeros((), int))
 
     def step(
-        self, parameters: Parameters, state: SpringState, objective: Objective
-    ) -> tuple[Parameters, SpringState, dict[str, Array]]:
+        self, parameters: Parameters, state: SPRINGState, objective: Objective
+    ) -> tuple[Parameters, SPRINGState, dict[str, Array]]:
         theta, unravel = ravel_pytree(parameters)
         rows = objective.rows(parameters)
         linear = residual_space(objective, parameters, rows)
@@ -73,7 +73,7 @@ class Spring(AbstractOptimizer):
         direction = carried + solve(-linear.residual - pushed)
         length = self._length(residuals_at, theta, direction, linear.residual)
         losses = objective.losses(linear.residual, rows)
-        after = SpringState(direction, state.steps + 1)
+        after = SPRINGState(direction, state.steps + 1)
         return unravel(theta + length * direction), after, losses
 
     def _length(
@@ -94,10 +94,10 @@ class Spring(AbstractOptimizer):
     def learning_rate(self, step: Array | int) -> Float[Array, ""]:  # noqa: ARG002
         return jnp.asarray(jnp.nan if self.step_length is None else self.step_length)
 
-    def status(self, state: SpringState) -> Int[Array, ""]:  # noqa: ARG002
+    def status(self, state: SPRINGState) -> Int[Array, ""]:  # noqa: ARG002
         return jnp.asarray(Status.RUNNING, int)
 
-    def damping_of(self, state: SpringState) -> Float[Array, ""]:  # noqa: ARG002
+    def damping_of(self, state: SPRINGState) -> Float[Array, ""]:  # noqa: ARG002
         return jnp.asarray(self.damping)
 
     def check(self, objective: Objective, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG002

@@ -23,7 +23,7 @@ from pinntk.kernel import (
     limit_solution,
     tangent_kernel,
 )
-from pinntk.nets import MLP, NTK
+from pinntk.nets import MLP, NTKParametrization
 from pinntk.paper.drift import fit_exponent
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
 from pinntk.problem import Batch, Problem, Sample
@@ -71,7 +71,7 @@ def _finite(
     """K of a finite network in the NTK parametrisation."""
     d = len(problem.domain.coordinates)
     key = jax.random.key(seed)
-    options = {"activation": activation, "parametrization": NTK(), "key": key}
+    options = {"activation": activation, "parametrization": NTKParametrization(), "key": key}
     return tangent_kernel(problem, MLP(d, width=width, depth=depth, **options), batch).matrix
 
 

@@ -14,7 +14,7 @@ from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet, initial_value
 from pinntk.domain import SpaceTime
 from pinntk.errors import PinntkError
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.problems._parameters import positive
 from pinntk.recipe import Recipe, natural
 
@@ -71,7 +71,9 @@ def burgers1d(nu: float = 0.01 / math.pi) -> Problem:
             resample_every=150,
             steps=900,
         ),
-        hard=Hard(("boundary", "initial"), lambda p, u: initial(p) + p[1] * (1 - p[0] ** 2) * u),
+        hard=HardConstraints(
+            ("boundary", "initial"), lambda p, u: initial(p) + p[1] * (1 - p[0] ** 2) * u
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, initial_value, periodic
 from pinntk.domain import SpaceTime
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.problems._parameters import between
 from pinntk.problems.spectral import Evolution, Series, solve
 from pinntk.recipe import Recipe, natural
@@ -67,7 +67,9 @@ def kdv1d(mu: float = 0.022) -> Problem:
             resample_every=80,
             steps=600,
         ),
-        hard=Hard(("initial", "periodic"), lambda p, value: initial(p) + p[1] * value, ("x",)),
+        hard=HardConstraints(
+            ("initial", "periodic"), lambda p, value: initial(p) + p[1] * value, ("x",)
+        ),
     )
 
 

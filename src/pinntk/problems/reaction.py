@@ -12,7 +12,7 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, initial_value, periodic
 from pinntk.domain import SpaceTime
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.problems._parameters import between
 from pinntk.problems.spectral import Evolution, Kink, Series, solve
 from pinntk.recipe import Recipe, natural
@@ -74,7 +74,7 @@ def allen_cahn1d(d: float = 1e-4) -> Problem:
             weights={"initial": 100.0},
             steps=1500,
         ),
-        hard=Hard(("periodic",), periodic=("x",)),
+        hard=HardConstraints(("periodic",), periodic=("x",)),
     )
 
 
@@ -136,7 +136,7 @@ def reaction_diffusion1d(nu: float = 5.0, rho: float = 5.0) -> Problem:
         solution=solution,
         recipe=Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000),
         natural=natural(input_scale=2.0, hard=True, steps=600),
-        hard=Hard(("periodic",), periodic=("x",)),
+        hard=HardConstraints(("periodic",), periodic=("x",)),
     )
 
 

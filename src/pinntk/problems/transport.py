@@ -10,7 +10,7 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, periodic
 from pinntk.domain import SpaceTime
-from pinntk.problem import Hard, Problem
+from pinntk.problem import HardConstraints, Problem
 from pinntk.problems._parameters import finite, positive
 from pinntk.recipe import Recipe, natural
 
@@ -97,5 +97,5 @@ def _transport(name: str, speed: float, *, period: float, residual: int, recipe:
         solution=solution,
         recipe=recipe,
         natural=natural(activation="sin", hard=True, points={"residual": 1500}, steps=800),
-        hard=Hard(("initial", "periodic"), start, ("x",)),
+        hard=HardConstraints(("initial", "periodic"), start, ("x",)),
     )

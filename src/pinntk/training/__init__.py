@@ -22,8 +22,8 @@ from pinntk.training.progress import describe_row, progress_bar
 from pinntk.training.resampling import (
     AbstractResampling,
     AsConditioned,
-    ByResidual,
-    Growing,
+    ProgressivePoints,
+    ResidualAdaptive,
     resized,
 )
 
@@ -31,10 +31,10 @@ __all__ = [
     "NATURAL",
     "AbstractResampling",
     "AsConditioned",
-    "ByResidual",
-    "Growing",
     "Observer",
     "Outcome",
+    "ProgressivePoints",
+    "ResidualAdaptive",
     "Result",
     "Resumption",
     "Row",

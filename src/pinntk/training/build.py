@@ -16,14 +16,14 @@ from pinntk.errors import PinntkError, check_name
 from pinntk.jacobian import cast
 from pinntk.nets import (
     MLP,
-    NTK,
     AbstractParametrization,
     Constrained,
     FourierFeatures,
     InputScaling,
     ModifiedMLP,
+    NTKParametrization,
     PeriodicFeatures,
-    Standard,
+    StandardParametrization,
     glorot,
     lecun,
 )
@@ -37,7 +37,12 @@ from pinntk.optim import (
 )
 from pinntk.problem import Batch, Model, Problem
 from pinntk.recipe import Recipe
-from pinntk.training.resampling import AbstractResampling, AsConditioned, ByResidual, Growing
+from pinntk.training.resampling import (
+    AbstractResampling,
+    AsConditioned,
+    ProgressivePoints,
+    ResidualAdaptive,
+)
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
@@ -57,8 +62,8 @@ NATURAL = "natural-gradient"
 SOLVERS = {"auto": None, "cholesky": Cholesky(), "cg": ConjugateGradients()}
 RESAMPLINGS: Mapping[str, Callable[[int], AbstractResampling]] = {
     "conditions": lambda every: AsConditioned(),  # noqa: ARG005
-    "residual": lambda every: ByResidual(every=every),
-    "growing": lambda every: Growing(every=every),
+    "residual": lambda every: ResidualAdaptive(every=every),
+    "growing": lambda every: ProgressivePoints(every=every),
 }
 WEIGHTINGS = ("fixed", "ntk")
 #: What is folded into a key for coefficient fields, so that the network's draw does not depend on them.
@@ -184,11 +189,11 @@ def _scale(scaling: InputScaling | None, axis: int) -> float:
 def _parametrization(recipe: Recipe) -> AbstractParametrization:
     check_name("parametrization", recipe.parametrization, PARAMETRIZATIONS)
     if recipe.parametrization == "ntk":
-        return NTK()
+        return NTKParametrization()
     check_name("initializer", recipe.initializer, INITIALIZERS)
     if not (math.isfinite(recipe.bias_std) and recipe.bias_std >= 0):
         raise PinntkError("bias_std", got=recipe.bias_std, expected="a finite number, 0 or more")
-    return Standard(INITIALIZERS[recipe.initializer], recipe.bias_std)
+    return StandardParametrization(INITIALIZERS[recipe.initializer], recipe.bias_std)
 
 
 def _scaling(recipe: Recipe, problem: Problem, batch: Batch) -> InputScaling | None:

@@ -111,7 +111,7 @@ def train(
       the observers' `checkpoint`, never when None (the last state is always offered).
     - `budget`: seconds of this call, compilation included, after which it stops with outcome
       "budget".
-    - `resampling`: how the points change: `ByResidual()`, `Growing()`; None leaves it to the conditions.
+    - `resampling`: how the points change: `ResidualAdaptive()`, `ProgressivePoints()`; None leaves it to the conditions.
     - `resume`: where an earlier run of the same arguments stopped; the result is the same, bit for
       bit, as if it had not.
 

@@ -72,7 +72,7 @@ class AsConditioned(_AbstractRedrawing):
 
 
 @dataclasses.dataclass(frozen=True)
-class ByResidual(AbstractResampling):
+class ResidualAdaptive(AbstractResampling):
     """New points every so many steps, denser where the residual is large: RAD.
 
     Of `candidates` times as many uniform points, points are drawn without replacement with a
@@ -148,7 +148,7 @@ class ByResidual(AbstractResampling):
 
 
 @dataclasses.dataclass(frozen=True)
-class Growing(_AbstractRedrawing):
+class ProgressivePoints(_AbstractRedrawing):
     """Few points first, twice as many every so many steps, until the conditions' counts are reached.
 
     For conditions over the domain. Sobol points are kept when others join them. Early steps, which
