@@ -16,7 +16,6 @@ from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion, Box, Points, Random, Sobol, UniformGrid, Union
 from pinntk.errors import PinntkError, ResidualError, check_name
 from pinntk.nets import Unknown, WithCoefficients, coefficients_of, declared
-from pinntk.recipe import Recipe, natural
 from pinntk.tracing import merge_equal
 
 #: Folded into a key where points are to differ from those of any step.
@@ -54,12 +53,9 @@ class Problem:
     """What is to be solved: conditions by name over a domain.
 
     **Arguments:** `fields` names the components of the unknown, one name for a scalar field;
-    `solution(x)` is the exact solution at one point, or None; `recipe` holds the settings a bare
-    `pinntk train` starts from, `natural` those with `--optimizer natural-gradient`; `hard` says how
-    conditions can be built into the model; `network(key)` makes a model of your own in place of the
-    recipe's, any Equinox module or callable pytree from a point (d,) to a scalar or to one number per
-    field; `coefficients` declares unknowns of the equation that are trained beside the network: name →
-    `Unknown(start, true)`, or the start alone.
+    `solution(x)` is the exact solution at one point, or None; `hard` says how conditions can be built
+    into the model; `coefficients` declares unknowns of the equation that are trained beside the network:
+    name → `Unknown(start, true)`, or the start alone.
     """
 
     name: str
@@ -67,10 +63,7 @@ class Problem:
     conditions: Sequence[Condition]
     fields: tuple[str, ...] = ("u",)
     solution: Callable[[Point], Array] | None = None
-    recipe: Recipe = Recipe()
-    natural: Recipe = natural()
     hard: HardConstraints | None = None
-    network: Callable[[PRNGKeyArray], Model] | None = None
     coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -312,6 +305,19 @@ def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
     dtype = points.dtype if dtype is None else dtype
     targets = None if condition.targets is None else jnp.asarray(condition.targets, dtype)
     return Sample(points.astype(dtype), targets)
+
+
+def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
+    """`count` points of every condition, drawn without replacement; all where there are no more."""
+    found = {}
+    for index, (name, sample) in enumerate(sorted(batch.items())):
+        size = len(sample.points)
+        if size <= count:
+            found[name] = sample
+            continue
+        chosen = jax.random.permutation(jax.random.fold_in(key, index), size)[:count]
+        found[name] = jax.tree.map(lambda a, rows=chosen: a[rows], sample)
+    return found
 
 
 def relative_l2(prediction: Array, exact: Array) -> Array:

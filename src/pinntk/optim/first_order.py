@@ -3,54 +3,89 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
 
 from pinntk.errors import PinntkError
-from pinntk.optim.optimizer import AbstractOptimizer, Gradient, Parameters, State, Status
+from pinntk.optim.objective import Objective
+from pinntk.optim.optimizer import (
+    AbstractOptimizer,
+    Adaptive,
+    GradientDescent,
+    Parameters,
+    Schedule,
+    State,
+    Step,
+    running,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class FirstOrder(AbstractOptimizer):
-    """Any Optax gradient transformation: `FirstOrder(optax.lion(1e-4))`.
+    """Any Optax gradient transformation: `FirstOrder(optax.lion(1e-4))`, also one that searches a line.
 
-    `schedule` is only reported in the history; give it where the transformation has one.
+    **Arguments:** `schedule`: the learning rate by step, where the transformation has one; history
+    logs it, and the diagnosis reads it. `descent`: whether the step is −η∇L and nothing else.
     """
 
     transformation: optax.GradientTransformation
-    schedule: Callable[[Any], Any] | None = None
+    schedule: Schedule | None = None
+    descent: bool = False
 
-    def init(self, parameters: Parameters) -> State:
-        return self.transformation.init(parameters)
+    def __post_init__(self) -> None:
+        if not isinstance(self.transformation, optax.GradientTransformation):
+            raise PinntkError(
+                "transformation",
+                got=self.transformation,
+                expected="an Optax gradient transformation, like optax.adam(1e-3)",
+            )
+        if self.descent and self.schedule is None:
+            raise PinntkError("schedule", got=None, expected="the learning rate of the descent")
 
-    def step(
-        self, parameters: Parameters, state: State, objective: Gradient
-    ) -> tuple[Parameters, State, dict[str, Array]]:
-        (_, losses), gradient = objective(parameters)
-        updates, state = self.transformation.update(gradient, state, parameters)
-        return optax.apply_updates(parameters, updates), state, losses
+    @property
+    def kind(self) -> GradientDescent | Adaptive:
+        if self.descent and self.schedule is not None:
+            return GradientDescent(self.schedule, self._rescaled)
+        return Adaptive(self.schedule, self._rescaled)
 
-    def learning_rate(self, step: Array | int) -> Float[Array, ""]:
-        return jnp.asarray(jnp.nan if self.schedule is None else self.schedule(step), float)
+    def _rescaled(self, factor: float) -> FirstOrder:
+        schedule = self.schedule
+        return dataclasses.replace(
+            self,
+            transformation=optax.chain(self.transformation, optax.scale(factor)),
+            schedule=None if schedule is None else lambda step: factor * schedule(step),
+        )
 
-    def status(self, state: State) -> Int[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(Status.RUNNING, int)
+    def init(self, parameters: Parameters) -> tuple[Any, State]:
+        return jnp.zeros((), int), self.transformation.init(parameters)
 
-    def damping_of(self, state: State) -> Float[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(jnp.nan)
-
-    def check(self, objective: Any, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
+    def step(self, parameters: Parameters, state: State, objective: Objective) -> Step:
+        count, state = state
+        (loss, losses), gradient = objective(parameters)
+        method = optax.with_extra_args_support(self.transformation)
+        updates, state = method.update(
+            gradient,
+            state,
+            parameters,
+            value=loss,
+            grad=gradient,
+            value_fn=lambda p: objective(p)[0][0],
+        )
+        metrics = {}
+        if self.schedule is not None:
+            metrics["learning_rate"] = jnp.asarray(self.schedule(count), loss.dtype)
+        after = optax.apply_updates(parameters, updates)
+        return Step(after, (count + 1, state), losses, metrics, running())
 
 
 def exponential_decay(
     learning_rate: float, decay_rate: float | None = None, decay_steps: int | None = None
-) -> Callable[[Any], Any]:
+) -> Schedule:
     """learning_rate · decay_rate^(step / decay_steps); constant without the decay."""
     _check_positive("learning_rate", learning_rate)
     if decay_rate is None and decay_steps is None:
@@ -64,18 +99,34 @@ def exponential_decay(
     return optax.exponential_decay(learning_rate, decay_steps, decay_rate)
 
 
-def gradient_descent(learning_rate: float, **decay: Any) -> FirstOrder:
-    """θ ← θ − η∇L, full batch."""
-    schedule = exponential_decay(learning_rate, **decay)
-    return FirstOrder(optax.sgd(schedule), schedule)
+def gradient_descent(
+    learning_rate: float, decay_rate: float | None = None, decay_steps: int | None = None
+) -> FirstOrder:
+    """θ ← θ − η∇L, full batch; η decays by the factor `decay_rate` per `decay_steps` steps."""
+    exponential_decay(learning_rate, decay_rate, decay_steps)  # raises for bad arguments
+    return _decaying(optax.sgd, True, learning_rate, decay_rate, decay_steps)
 
 
-def adam(learning_rate: float = 1e-3, **decay: Any) -> FirstOrder:
-    """Adam (Kingma and Ba 2015) with Optax's defaults."""
-    schedule = exponential_decay(learning_rate, **decay)
-    return FirstOrder(optax.adam(schedule), schedule)
+def adam(
+    learning_rate: float = 1e-3, decay_rate: float | None = None, decay_steps: int | None = None
+) -> FirstOrder:
+    """Adam (Kingma and Ba 2015) with Optax's defaults; the rate decays as in `gradient_descent`."""
+    exponential_decay(learning_rate, decay_rate, decay_steps)
+    return _decaying(optax.adam, False, learning_rate, decay_rate, decay_steps)
+
+
+@functools.lru_cache(maxsize=256)  # equal arguments give one object, and so one compiled program
+def _decaying(
+    make: Callable[[Schedule], optax.GradientTransformation],
+    descent: bool,
+    *decay: Any,
+) -> FirstOrder:
+    schedule = exponential_decay(*decay)
+    return FirstOrder(make(schedule), schedule, descent)
 
 
 def _check_positive(argument: str, value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-        raise PinntkError(argument, got=value, expected="a positive finite number")
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    # In float32, in which most runs compute, a smaller number is zero.
+    if not (good and math.isfinite(value) and value > float(jnp.finfo(jnp.float32).tiny)):
+        raise PinntkError(argument, got=value, expected="a positive finite number above 1.2e-38")

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Int
 from pinntk.errors import PinntkError
 from pinntk.jacobian import trainable
 from pinntk.optim.objective import Objective
-from pinntk.optim.optimizer import AbstractOptimizer, Parameters, Status
-from pinntk.optim.solvers import ASKED, Cholesky, ConjugateGradients, Plan, linearize, plan
+from pinntk.optim.optimizer import AbstractOptimizer, Parameters, SecondOrder, Status, Step
+from pinntk.optim.solvers import ASKED, AbstractKernelSolver, ConjugateGradients, Plan, plan
 from pinntk.problem import Batch, Model, Problem
 
 #: Accept the acceleration only where it bends the path little: Transtrum and Sethna (2012) use 0.75.
@@ -28,12 +28,10 @@ TRIALS = 12
 
 
 class NaturalGradientState(NamedTuple):
-    """`damping` μ (0 before the first step), `growth` its next factor, `steps` taken, `status`."""
+    """`damping` μ for the next step (0 before the first), and the number of `steps` taken."""
 
     damping: Float[Array, ""]
-    growth: Float[Array, ""]
     steps: Int[Array, ""]
-    status: Int[Array, ""]
 
 
 class _Trial(NamedTuple):
@@ -66,13 +64,14 @@ class NaturalGradient(AbstractOptimizer):
     - `damping`: the first μ, in units of the mean eigenvalue of the matrix that is solved with.
     - `acceleration`: whether to use the second-order correction.
     - `solver`: `Cholesky(...)` or `ConjugateGradients(...)`; None chooses by size (`plan`).
-    - `loss_tolerance`, `step_tolerance`, `gradient_tolerance`: the run has converged where L, the
-      step's length over that of θ, or ‖J̃ᵀr̃‖/(‖r̃‖·√λ̄) (λ̄ the mean eigenvalue) is at or below.
+    - `loss_tolerance`, `step_tolerance`, `gradient_tolerance`: the run has converged where L after the
+      step, the step's length over that of θ, or ‖J̃ᵀr̃‖/(‖r̃‖·√λ̄) before it (λ̄ the mean eigenvalue) is
+      at or below.
     """
 
     damping: float = 1e-2
     acceleration: bool = True
-    solver: Cholesky | ConjugateGradients | None = None
+    solver: AbstractKernelSolver | None = None
     loss_tolerance: float = 1e-30
     step_tolerance: float = 1e-14
     gradient_tolerance: float = 1e-14
@@ -84,19 +83,28 @@ class NaturalGradient(AbstractOptimizer):
             if not good or (name == "damping" and value == 0):
                 expected = "a positive finite number" if name == "damping" else "0 or more, finite"
                 raise PinntkError(name, got=value, expected=expected)
+        if self.solver is not None and not isinstance(self.solver, AbstractKernelSolver):
+            raise PinntkError(
+                "solver",
+                got=self.solver,
+                expected="Cholesky(...), ConjugateGradients(...), or None to choose by size",
+            )
+
+    @property
+    def kind(self) -> SecondOrder:
+        return SecondOrder(self._notes)
 
     def init(self, parameters: Parameters) -> NaturalGradientState:
         dtype = ravel_pytree(parameters)[0].dtype
-        zero = jnp.zeros((), int)
-        return NaturalGradientState(jnp.zeros((), dtype), jnp.asarray(2.0, dtype), zero, zero)
+        return NaturalGradientState(jnp.zeros((), dtype), jnp.zeros((), int))
 
     def step(
         self, parameters: Parameters, state: NaturalGradientState, objective: Objective
-    ) -> tuple[Parameters, NaturalGradientState, dict[str, Array]]:
+    ) -> Step:
         theta, unravel = ravel_pytree(parameters)
         residuals_at = lambda flat: objective.residuals(unravel(flat))
         solver = plan(self.solver, objective, parameters).solver
-        linear = linearize(solver, objective, parameters, state.steps)
+        linear = solver.linearize(objective, parameters, state.steps)
         loss = jnp.sum(linear.residual**2)
 
         def trial(last: _Trial) -> _Trial:
@@ -135,19 +143,20 @@ class NaturalGradient(AbstractOptimizer):
         floor = jnp.finfo(loss.dtype).eps * smaller * linear.mean
         first = jnp.where(state.damping == 0, self.damping * linear.mean, state.damping)
         first = jnp.maximum(first, floor)
-        growth = jnp.full_like(state.growth, 2.0)
+        growth = jnp.full_like(first, 2.0)
         start = _Trial(
             jnp.asarray(False), theta, loss, jnp.zeros_like(loss), first, growth, state.steps * 0
         )
         wanted = lambda last: ~last.accepted & (last.trials < TRIALS) & jnp.isfinite(loss)
         last = jax.lax.while_loop(wanted, trial, start)
-        status = self._status(last, linear.gradient, linear.mean, theta)
-        after = NaturalGradientState(last.damping, growth, state.steps + 1, status)
+        # The gradient and the loss of one point: before the step.
+        slope = jnp.linalg.norm(linear.gradient) / jnp.sqrt(linear.mean * jnp.maximum(loss, 1e-300))
+        status = self._status(last, slope, theta)
+        after = NaturalGradientState(last.damping, state.steps + 1)
         losses = objective.losses(linear.residual, objective.rows(parameters))
-        return unravel(last.theta), after, losses
+        return Step(unravel(last.theta), after, losses, {"damping": first}, status)
 
-    def _status(self, last: _Trial, gradient: Array, mean: Array, theta: Array) -> Array:
-        slope = jnp.linalg.norm(gradient) / jnp.sqrt(mean * jnp.maximum(last.loss, 1e-300))
+    def _status(self, last: _Trial, slope: Array, theta: Array) -> Array:
         small = last.length <= self.step_tolerance * jnp.linalg.norm(theta)
         reasons = [
             (last.loss <= self.loss_tolerance, Status.LOSS),
@@ -157,16 +166,7 @@ class NaturalGradient(AbstractOptimizer):
         ]
         conditions, values = zip(*reasons, strict=True)
         choices = [jnp.asarray(int(value)) for value in values]
-        return jnp.select(list(conditions), choices, int(Status.RUNNING)).astype(int)
-
-    def learning_rate(self, step: Array | int) -> Float[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(jnp.nan)
-
-    def status(self, state: NaturalGradientState) -> Int[Array, ""]:
-        return state.status
-
-    def damping_of(self, state: NaturalGradientState) -> Float[Array, ""]:
-        return state.damping
+        return jnp.select(list(conditions), choices, int(Status.RUNNING)).astype(jnp.int32)
 
     def plan(self, problem: Problem, model: Model, batch: Batch) -> Plan:
         """Which matrix is solved with and how, with the reason and the memory it takes."""
@@ -174,7 +174,7 @@ class NaturalGradient(AbstractOptimizer):
         weights = {name: jnp.ones(()) for name in problem.names}
         return plan(self.solver, Objective(problem, rest, weights, batch), parameters)
 
-    def check(self, objective: Objective, parameters: Parameters) -> tuple[str, ...]:
+    def _notes(self, objective: Objective, parameters: Parameters) -> tuple[str, ...]:
         return solver_notes(plan(self.solver, objective, parameters), parameters)
 
 

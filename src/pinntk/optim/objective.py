@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -24,7 +25,7 @@ class Objective:
 
     problem: Problem
     rest: Any
-    weights: dict[str, Array]
+    weights: Mapping[str, Array]
     batch: Batch
     gradient: Gradient | None = None
 
@@ -78,6 +79,6 @@ def split(stacked: Float[Array, " rows"], rows: dict[str, int]) -> dict[str, Flo
     return found
 
 
-def weighted_sum(weights: dict[str, Array], losses: dict[str, Array]) -> Float[Array, ""]:
+def weighted_sum(weights: Mapping[str, Array], losses: Mapping[str, Array]) -> Float[Array, ""]:
     """Σ λ_k L_k."""
     return jnp.sum(jnp.stack([weights[name] * losses[name] for name in losses]))

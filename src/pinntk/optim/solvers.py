@@ -1,8 +1,10 @@
-"""How the linear problem of a natural-gradient step is solved, the choice between ways, and its reasons."""
+"""The solvers for the linear problem of a natural-gradient step, and how one is chosen by size."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -28,8 +30,16 @@ SHARE = 0.5
 ASKED = "asked for"
 
 
+class AbstractKernelSolver(abc.ABC):
+    """How the linear problem of a step is solved."""
+
+    @abc.abstractmethod
+    def linearize(self, objective: Objective, parameters: Any, count: Array) -> Linearization:
+        """r̃ and J̃ at some parameters, in the form that the solver needs; `count` seeds its draws."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Cholesky:
+class Cholesky(AbstractKernelSolver):
     """A direct solve, with the matrix in `space`: "residuals", "parameters", or the smaller (None)."""
 
     space: str | None = None
@@ -38,9 +48,17 @@ class Cholesky:
         if self.space is not None:
             check_name("space", self.space, ("residuals", "parameters"))
 
+    def linearize(self, objective: Objective, parameters: Any, count: Array) -> Linearization:
+        del count
+        rows = objective.rows(parameters)
+        smaller = parameter_count(objective.model(parameters)) <= sum(rows.values())
+        space = self.space or ("parameters" if smaller else "residuals")
+        form = parameter_space if space == "parameters" else residual_space
+        return form(objective, parameters, rows)
+
 
 @dataclasses.dataclass(frozen=True)
-class ConjugateGradients:
+class ConjugateGradients(AbstractKernelSolver):
     """An iterative solve that never forms J or K, preconditioned by a Nyström approximation.
 
     **Arguments:** `rank` of the preconditioner (so many more products with J and Jᵀ a step);
@@ -59,6 +77,17 @@ class ConjugateGradients:
         if not 0 < self.tolerance < 1:
             raise PinntkError("tolerance", got=self.tolerance, expected="a number between 0 and 1")
 
+    def linearize(self, objective: Objective, parameters: Any, count: Array) -> Linearization:
+        return implicit_space(
+            objective,
+            parameters,
+            objective.rows(parameters),
+            rank=self.rank,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            key=jax.random.fold_in(jax.random.key(0), count),
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -68,7 +97,7 @@ class Plan:
     the factor of it.
     """
 
-    solver: Cholesky | ConjugateGradients
+    solver: AbstractKernelSolver
     residuals: int
     parameters: int
     bytes: float
@@ -80,7 +109,7 @@ class Plan:
 
 
 def plan(
-    solver: Cholesky | ConjugateGradients | None,
+    solver: AbstractKernelSolver | None,
     objective: Objective,
     parameters: Any,
     memory_limit: float | None = None,
@@ -100,7 +129,9 @@ def plan(
     model = objective.model(parameters)
     n, p = sum(objective.rows(parameters).values()), parameter_count(model)
     item = model_dtype(model).itemsize
-    implicit = ConjugateGradients() if solver is None or isinstance(solver, Cholesky) else solver
+    if solver is not None and not isinstance(solver, Cholesky | ConjugateGradients):
+        return Plan(solver, n, p, math.nan, ASKED)
+    implicit = solver if isinstance(solver, ConjugateGradients) else ConjugateGradients()
     iterative = Plan(implicit, n, p, item * (3.0 * implicit.rank * min(n, p) + 10 * p), "")
     if isinstance(solver, ConjugateGradients):
         return dataclasses.replace(iterative, reason=ASKED)
@@ -132,19 +163,3 @@ def plan(
         expected=f"at most {limit / 1e9:.3g} GB",
         fix="Use NaturalGradient(solver=ConjugateGradients()), --solver cg, which forms no matrix.",
     )
-
-
-def linearize(
-    solver: Cholesky | ConjugateGradients, objective: Objective, parameters: Any, count: Array
-) -> Linearization:
-    """r̃ and J̃ at some parameters in the form that the solver needs; `count` draws its numbers."""
-    rows = objective.rows(parameters)
-    match solver:
-        case Cholesky(space="parameters"):
-            return parameter_space(objective, parameters, rows)
-        case Cholesky():
-            return residual_space(objective, parameters, rows)
-        case ConjugateGradients(rank=rank, iterations=iterations, tolerance=tolerance):
-            key = jax.random.fold_in(jax.random.key(0), count)
-            options = {"rank": rank, "iterations": iterations, "tolerance": tolerance, "key": key}
-            return implicit_space(objective, parameters, rows, **options)

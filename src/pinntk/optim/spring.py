@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int
 
 from pinntk.errors import PinntkError
 from pinntk.optim.linear import residual_space
+from pinntk.optim.natural_gradient import solver_notes
 from pinntk.optim.objective import Objective
-from pinntk.optim.optimizer import AbstractOptimizer, Parameters, Status
+from pinntk.optim.optimizer import AbstractOptimizer, Parameters, SecondOrder, Step, running
+from pinntk.optim.solvers import Cholesky, plan
 
 #: The lengths that are tried along a direction, as factors: 1, 1/2, ... 2⁻¹⁴.
 LENGTHS = 15
@@ -48,6 +50,9 @@ class SPRING(AbstractOptimizer):
     step_length: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("damping", "momentum"):
+            if not isinstance(getattr(self, name), int | float):
+                raise PinntkError(name, got=getattr(self, name), expected="a number")
         if not (math.isfinite(self.damping) and self.damping > 0):
             raise PinntkError("damping", got=self.damping, expected="a positive finite number")
         if not 0 <= self.momentum < 1:
@@ -57,12 +62,14 @@ class SPRING(AbstractOptimizer):
         ):
             raise PinntkError("step_length", got=self.step_length, expected="positive, or None")
 
+    @property
+    def kind(self) -> SecondOrder:
+        return SecondOrder(self._notes)
+
     def init(self, parameters: Parameters) -> SPRINGState:
         return SPRINGState(jnp.zeros_like(ravel_pytree(parameters)[0]), jnp.zeros((), int))
 
-    def step(
-        self, parameters: Parameters, state: SPRINGState, objective: Objective
-    ) -> tuple[Parameters, SPRINGState, dict[str, Array]]:
+    def step(self, parameters: Parameters, state: SPRINGState, objective: Objective) -> Step:
         theta, unravel = ravel_pytree(parameters)
         rows = objective.rows(parameters)
         linear = residual_space(objective, parameters, rows)
@@ -74,7 +81,8 @@ class SPRING(AbstractOptimizer):
         length = self._length(residuals_at, theta, direction, linear.residual)
         losses = objective.losses(linear.residual, rows)
         after = SPRINGState(direction, state.steps + 1)
-        return unravel(theta + length * direction), after, losses
+        metrics = {"damping": self.damping * linear.mean, "step_length": length}
+        return Step(unravel(theta + length * direction), after, losses, metrics, running())
 
     def _length(
         self,
@@ -91,14 +99,9 @@ class SPRING(AbstractOptimizer):
         losses = jnp.append(jnp.where(jnp.isfinite(losses), losses, jnp.inf), jnp.sum(residual**2))
         return lengths[jnp.argmin(losses)]
 
-    def learning_rate(self, step: Array | int) -> Float[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(jnp.nan if self.step_length is None else self.step_length)
-
-    def status(self, state: SPRINGState) -> Int[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(Status.RUNNING, int)
-
-    def damping_of(self, state: SPRINGState) -> Float[Array, ""]:  # noqa: ARG002
-        return jnp.asarray(self.damping)
-
-    def check(self, objective: Objective, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
+    def _notes(self, objective: Objective, parameters: Parameters) -> tuple[str, ...]:
+        found = plan(Cholesky("residuals"), objective, parameters)
+        # Few residuals are the point of minibatches: they are not the whole problem.
+        return tuple(
+            note for note in solver_notes(found, parameters) if "residuals for" not in note
+        )

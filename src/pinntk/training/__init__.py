@@ -1,24 +1,22 @@
-"""The only training loop, its history, and run directories."""
+"""What is going to be done, the loops that do it, and run directories."""
 
-from pinntk.training.build import (
-    NATURAL,
-    build_dtype,
-    build_model,
-    build_optimizer,
-    build_resampling,
-    build_weighting,
-)
-from pinntk.training.compiled import TrainState, first_points
+from pinntk.training.compiled import Chunk, Moment, TrainState, check_sensitivity, initial_state
 from pinntk.training.directory import RunDirectory, environment
-from pinntk.training.history import Outcome, Result, Row
-from pinntk.training.loop import (
-    Observer,
-    Resumption,
-    check_sensitivity,
-    start,
-    train,
+from pinntk.training.ensemble import Look, Member, member_model, train_ensemble
+from pinntk.training.history import Outcome, Result, Row, strict
+from pinntk.training.loop import Resumption, train
+from pinntk.training.network import (
+    AbstractNetwork,
+    Drawn,
+    Given,
+    Network,
+    no_scaling,
+    points_scaling,
+    standard_scaling,
+    unit_scaling,
 )
-from pinntk.training.progress import describe_row, progress_bar
+from pinntk.training.observer import Observer, describe_row, progress_bar
+from pinntk.training.plan import Training
 from pinntk.training.resampling import (
     AbstractResampling,
     AsConditioned,
@@ -26,11 +24,19 @@ from pinntk.training.resampling import (
     ResidualAdaptive,
     resized,
 )
+from pinntk.training.setup import Setup, Start, precision
 
 __all__ = [
-    "NATURAL",
+    "AbstractNetwork",
     "AbstractResampling",
     "AsConditioned",
+    "Chunk",
+    "Drawn",
+    "Given",
+    "Look",
+    "Member",
+    "Moment",
+    "Network",
     "Observer",
     "Outcome",
     "ProgressivePoints",
@@ -39,18 +45,23 @@ __all__ = [
     "Resumption",
     "Row",
     "RunDirectory",
+    "Setup",
+    "Start",
     "TrainState",
-    "build_dtype",
-    "build_model",
-    "build_optimizer",
-    "build_resampling",
-    "build_weighting",
+    "Training",
     "check_sensitivity",
     "describe_row",
     "environment",
-    "first_points",
+    "initial_state",
+    "member_model",
+    "no_scaling",
+    "points_scaling",
+    "precision",
     "progress_bar",
     "resized",
-    "start",
+    "standard_scaling",
+    "strict",
     "train",
+    "train_ensemble",
+    "unit_scaling",
 ]

@@ -1,6 +1,6 @@
 """A run directory: what was asked, what happened, and where to go on.
 
-config.json      problem, recipe, seed, versions, device, command
+config.json      what was asked for, settings, seed, versions, device, command
 history.jsonl    one row per logged step
 checkpoints/     the two newest states
 result.json      how it ended (absent while it runs, or when it was killed)
@@ -20,16 +20,17 @@ import jax
 from pinntk.errors import RunError
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from pinntk.training.compiled import TrainState
-from pinntk.training.history import Row
+from pinntk.training.history import Row, strict
 from pinntk.training.loop import Resumption
+from pinntk.training.observer import Observer
 
-FORMAT = 1
+FORMAT = 2
 #: (state, step) ↦ the state in the shapes that it has at that step.
 AtStep = Callable[[TrainState, int], TrainState]
 
 
 class RunDirectory:
-    """The files of one run; an observer of `train` that writes rows and checkpoints as they come."""
+    """The files of one run."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]):
         self.path = path
@@ -108,7 +109,7 @@ class RunDirectory:
         """Where to go on from, and warnings. Rows after the newest whole checkpoint are dropped."""
         state, step, seconds, warnings = load_checkpoint(self.path / "checkpoints", like, at_step)
         rows = self.rows(before=step)
-        content = "".join(json.dumps(row.as_dict()) + "\n" for row in rows)
+        content = "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
         write_atomically(self.path / "history.jsonl", content.encode())
         (self.path / "result.json").unlink(missing_ok=True)
         return Resumption(state, rows, seconds), warnings
@@ -121,7 +122,7 @@ class RunDirectory:
         """Append a row of history."""
         try:
             with (self.path / "history.jsonl").open("a") as stream:
-                stream.write(json.dumps(row.as_dict()) + "\n")
+                stream.write(json.dumps(row.as_dict(), allow_nan=False) + "\n")
         except OSError as error:
             raise RunError(
                 str(self.path / "history.jsonl"),
@@ -130,12 +131,14 @@ class RunDirectory:
                 fix=f"Make room, then: pinntk resume {self.path}",
             ) from error
 
-    def progress(self, step: int, steps: int, row: Row | None) -> None:
-        """Nothing to write."""
-
     def checkpoint(self, state: TrainState, seconds: float) -> None:
         """Save a state."""
         save_checkpoint(self.path / "checkpoints", state, int(state.step), seconds)
+
+    @property
+    def observer(self) -> Observer:
+        """Writes rows and checkpoints as they come."""
+        return Observer(row=self.row, checkpoint=self.checkpoint)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json."""
@@ -158,7 +161,7 @@ def environment() -> dict[str, Any]:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, default=str) + "\n").encode()
+    return (json.dumps(strict(value), indent=2, allow_nan=False, default=str) + "\n").encode()
 
 
 def _read_json(path: Path, expected: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,23 +18,23 @@ from pinntk.problem import Model
 class Row:
     """The state of a run at one step, before that step's update.
 
-    `losses` are unweighted means of r²; `weights` those in force at this step; `relative_l2` is None
-    where no solution is known; `seconds` is time since the start, compilation included; `damping` is
-    that of a second-order optimiser; `held_out` are the losses on points that are not trained on.
+    `losses` are unweighted means of r²; `weights` those in force at this step; `metrics` what the
+    optimizer reports, such as `learning_rate` or `damping`; `relative_l2` is None where no solution is
+    known; `seconds` is time since the start, compilation included; `held_out` are the losses on points
+    that are not trained on.
     """
 
     step: int
     losses: Mapping[str, float]
     weights: Mapping[str, float]
-    learning_rate: float
+    metrics: Mapping[str, float]
     relative_l2: float | None
     seconds: float
-    damping: float | None = None
-    held_out: Mapping[str, float] | None = None
+    held_out: Mapping[str, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as a JSON-ready dictionary."""
-        return dataclasses.asdict(self)
+        """The row as a JSON-ready dictionary; numbers that are not finite are null."""
+        return strict(dataclasses.asdict(self))
 
 
 class Outcome(enum.StrEnum):
@@ -53,6 +54,8 @@ class Result:
 
     `losses`, `weights` and `held_out` belong to `model` at step `steps`; `message` says in a sentence how
     it ended, and `notes` what else a user should know: precision, too few points, overfitted residuals.
+    `seconds` is all the time it took, `compilation` the part of it before the first step was done, less
+    what a step takes.
     """
 
     model: Model
@@ -66,6 +69,7 @@ class Result:
     history: tuple[Row, ...]
     held_out: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    compilation: float = 0.0
 
     @property
     def coefficients(self) -> dict[str, Any]:
@@ -77,15 +81,32 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """Everything but model and history, JSON-ready; `coefficients` where there are some."""
         found = self.coefficients
-        return {
+        record = {
             **({"coefficients": found} if found else {}),
             "outcome": str(self.outcome),
             "message": self.message,
             "steps": self.steps,
             "seconds": self.seconds,
-            "losses": dict(self.losses),
-            "weights": dict(self.weights),
+            "compilation": self.compilation,
+            "losses": self.losses,
+            "weights": self.weights,
             "relative_l2": self.relative_l2,
-            "held_out": dict(self.held_out),
-            "notes": list(self.notes),
+            "held_out": self.held_out,
+            "notes": self.notes,
         }
+        return strict(record)
+
+
+def strict(value: Any) -> Any:
+    """JSON-ready: numbers that are not finite become null, arrays lists, NumPy scalars Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return strict(value.tolist())
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    if isinstance(value, np.generic):
+        return strict(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,36 +1,36 @@
-"""The only training loop: compiled as a whole, one host visit per chunk of steps."""
+"""The training loop: compiled as a whole, with one host visit per chunk of steps."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from pinntk.errors import PinntkError, PinntkWarning, ResidualError
-from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
-from pinntk.optim import AbstractOptimizer, Objective, Status
+from pinntk.errors import PinntkError, PinntkWarning
+from pinntk.jacobian import model_dtype, trainable
+from pinntk.optim import Objective, SecondOrder, Status
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
     Chunk,
+    Moment,
     TrainState,
+    check_sensitivity,
     compile_chunk,
     compile_error,
     compile_look,
-    first_points,
+    initial_state,
 )
 from pinntk.training.history import Outcome, Result, Row
-from pinntk.training.resampling import AbstractResampling, AsConditioned, resized
-from pinntk.weighting import AbstractWeighting, Fixed
-
-#: The host looks in about this often: for progress, the time budget and Ctrl-C.
-SECONDS_PER_VISIT = 0.5
+from pinntk.training.observer import Observer
+from pinntk.training.pace import Pace
+from pinntk.training.plan import Training, check_count
+from pinntk.training.resampling import resized
 
 #: A residual is called overfitted where its loss elsewhere is this many times that on its points. The
 #: root mean square is then 10 times larger, more than uneven points explain.
@@ -39,7 +39,7 @@ OVERFIT = 100.0
 TINY = 1e-30
 #: Runs that end by themselves log their last step.
 FINISHED = (Outcome.COMPLETED, Outcome.CONVERGED, Outcome.STALLED)
-#: How a run ends that its optimiser ends.
+#: How a run ends that its optimizer ends.
 ENDINGS = {
     Status.LOSS: (Outcome.CONVERGED, "the loss is at its tolerance"),
     Status.STEP: (Outcome.CONVERGED, "the steps are at their tolerance"),
@@ -56,235 +56,266 @@ class Resumption(NamedTuple):
     seconds: float
 
 
-class Observer(Protocol):
-    """What a run tells while it goes on."""
-
-    def row(self, row: Row) -> None:
-        """A row of history was recorded."""
-
-    def progress(self, step: int, steps: int, row: Row | None) -> None:
-        """The run stands at `step` of `steps`; `row` is the newest one."""
-
-    def checkpoint(self, state: TrainState, seconds: float) -> None:
-        """A state worth keeping."""
-
-
-def start(
-    problem: Problem,
-    model: Model,
-    optimizer: AbstractOptimizer,
-    weighting: AbstractWeighting,
-    batch: Batch,
-) -> TrainState:
-    """The state before the first step."""
-    parameters, _ = trainable(model)
-    dtype = model_dtype(model)
-    initial = weighting.initial(problem.names)
-    weights = {name: jnp.asarray(value, dtype) for name, value in initial.items()}
-    return TrainState(jnp.zeros((), int), parameters, optimizer.init(parameters), weights, batch)
-
-
 def train(
     problem: Problem,
     model: Model,
+    training: Training,
     *,
-    optimizer: AbstractOptimizer,
-    weighting: AbstractWeighting | None = None,
-    steps: int,
     key: PRNGKeyArray,
     batch: Batch | None = None,
-    log_every: int = 100,
-    checkpoint_every: int | None = None,
     budget: float | None = None,
+    checkpoint_every: int | None = None,
     observers: Sequence[Observer] = (),
     resume: Resumption | None = None,
-    resampling: AbstractResampling | None = None,
 ) -> Result:
-    """Minimise Σ_k λ_k mean_i r_{k,i}² over the trainable arrays of `model`.
+    """Minimize Σ_k λ_k mean_i r_{k,i}² over the trainable arrays of `model`.
 
     **Arguments:**
 
-    - `optimizer`, `weighting`: objects that choose the behaviour; no weighting means all weights 1.
+    - `training`: what is going to be done: `pk.Training(pk.adam(1e-3), steps=5_000)`.
     - `key`: draws the points, now and when a condition redraws them; the same key, the same run.
     - `batch`: the points to start from; drawn with `key` when None.
-    - `log_every`: steps between two rows of history. `checkpoint_every`: steps between two calls of
-      the observers' `checkpoint`, never when None (the last state is always offered).
-    - `budget`: seconds of this call, compilation included, after which it stops with outcome
-      "budget".
-    - `resampling`: how the points change: `ResidualAdaptive()`, `ProgressivePoints()`; None leaves it to the conditions.
-    - `resume`: where an earlier run of the same arguments stopped; the result is the same, bit for
+    - `budget`: seconds of this call, compilation included, after which it stops with outcome "budget".
+      It is kept to within one step, and checked first when one step is compiled and done.
+    - `checkpoint_every`: steps between two calls of the observers' `checkpoint`, never when None (the
+      last state is always offered).
+    - `resume`: where an earlier run with the same arguments stopped; the result is the same, bit for
       bit, as if it had not.
 
-    An optimiser that finds nothing more to do ends it with outcome "converged", or "stalled" where no
-    step lowers the loss. A residual that is fitted on its points but not between them is said in the
-    result's `notes`.
+    An optimizer that finds nothing more to do ends the run with outcome "converged", or "stalled" where
+    no step lowers the loss. The result's `notes` warn about residuals that are overfitted to their
+    collocation points.
 
     Losses or weights that are not finite end the run at once with outcome "diverged"; the result then
-    holds the last good model. Ctrl-C ends it with outcome "interrupted". Neither raises.
+    holds the last good model, and a `PinntkWarning` says so. Ctrl-C ends it with outcome "interrupted".
+    Neither raises.
     """
-    weighting = weighting or Fixed()
-    counts = {"steps": steps, "log_every": log_every}
+    if not isinstance(training, Training):
+        raise PinntkError(
+            "training",
+            got=training,
+            expected="a Training",
+            fix="Write pk.Training(pk.adam(1e-3), steps=10_000).",
+        )
+    if not isinstance(problem, Problem):
+        raise PinntkError("problem", got=problem, expected="a pinntk.Problem")
+    if not isinstance(key, jax.Array):
+        raise PinntkError("key", got=key, expected="a key, like jax.random.key(0)")
     if checkpoint_every is not None:
-        counts["checkpoint_every"] = checkpoint_every
-    for argument, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise PinntkError(argument, got=value, expected="a whole number, 1 or more")
-    if budget is not None and not budget > 0:
+        check_count("checkpoint_every", checkpoint_every)
+    if budget is not None and not (isinstance(budget, int | float) and budget > 0):
         raise PinntkError("budget", got=budget, expected="a positive number of seconds")
-    opened = began = time.perf_counter()
-    batch = problem.sample(key, model_dtype(model)) if batch is None else batch
-    problem.check(model, batch)
-    check_sensitivity(problem, model, batch)
-    rows: list[Row] = []
-    resampling = resampling or AsConditioned()
-    state = start(problem, model, optimizer, weighting, batch)
-    parameters, rest = trainable(model)
-    notes = optimizer.check(Objective(problem, rest, state.weights, batch), parameters)
-    for note in notes:
-        warnings.warn(note, PinntkWarning, stacklevel=2)
-    if resume is not None:
-        state, rows = resume.state, list(resume.rows)
-        began -= resume.seconds
-    run = compile_chunk(problem, rest, optimizer, weighting, key, resampling)
-    losses_at = compile_look(problem, rest)
-    error = compile_error(problem, rest, model_dtype(model))
-    other_points = problem.held_out(key, model_dtype(model))
+    run = _Run(problem, model, training, key, batch, observers, resume)
+    run.go(budget, checkpoint_every)
+    return run.result()
 
-    def look(state: TrainState) -> dict[str, Any]:
-        return losses_at(state.parameters, state.batch)
 
-    def record(step: int, losses: Any, weights: Any, state: TrainState) -> Row:
-        held_out = losses_at(state.parameters, other_points)
-        damping = float(optimizer.damping_of(state.optimizer))
+class _Run:
+    """One training: its programs, where it stands, and what it has recorded."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        model: Model,
+        training: Training,
+        key: PRNGKeyArray,
+        batch: Batch | None,
+        observers: Sequence[Observer],
+        resume: Resumption | None,
+    ):
+        self.opened = self.began = time.perf_counter()
+        self.problem, self.training, self.key, self.observers = problem, training, key, observers
+        dtype = model_dtype(model)
+        batch = problem.sample(key, dtype) if batch is None else batch
+        _check_batch(problem, batch)
+        batch = resized(problem, batch, training.resampling.counts(problem, 0), key)
+        problem.check(model, batch)
+        check_sensitivity(problem, model, batch)
+        state = initial_state(problem, model, training, batch)
+        self.rest = trainable(model)[1]
+        self.notes = _notes(training, Objective(problem, self.rest, state.weights, batch), state)
+        for note in self.notes:
+            warnings.warn(note, PinntkWarning, stacklevel=4)
+        self.rows: list[Row] = []
+        if resume is not None:
+            state, self.rows = resume.state, list(resume.rows)
+            self.began -= resume.seconds
+        self.run = compile_chunk(problem, self.rest, training, key)
+        self.losses_at = compile_look(problem, self.rest)
+        self.error = compile_error(problem, self.rest, dtype)
+        self.other_points = problem.held_out(key, dtype)
+        self.state = self.before = state  # `before` is one chunk earlier
+        self.outcome = Outcome.COMPLETED
+        self.message = f"completed {training.steps} steps"
+        self.metrics: dict[str, float] = {}
+        self.pace = Pace()
+
+    @property
+    def step(self) -> int:
+        return int(self.state.step)
+
+    def go(self, budget: float | None, checkpoint_every: int | None) -> None:
+        """Train to the end, or to whatever ends it before."""
+        steps = self.training.steps
+        try:
+            while self.step < steps and self._running():
+                self._visit(checkpoint_every, None if budget is None else self.opened + budget)
+                if self.outcome is not Outcome.COMPLETED:
+                    return
+                if budget is not None and self.step < steps and self._elapsed() > budget:
+                    self.outcome = Outcome.BUDGET
+                    self.message = (
+                        f"stopped after {self.step} of {steps} steps, when {budget:g} s were used"
+                    )
+                    return
+            if not self._running():
+                self.outcome, why = ENDINGS[Status(int(self.state.status))]
+                self.message = f"{self.outcome} after {self.step} of {steps} steps: {why}"
+        except KeyboardInterrupt:
+            self.outcome = Outcome.INTERRUPTED
+            self.message = f"interrupted after {self.step} of {steps} steps"
+
+    def _running(self) -> bool:
+        return int(self.state.status) == Status.RUNNING
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self.opened
+
+    def _visit(self, checkpoint_every: int | None, deadline: float | None) -> None:
+        """One chunk of steps, and what is due after it."""
+        step, every = self.step, self.training.log_every
+        counts = self.training.resampling.counts(self.problem, step)
+        start = self.state._replace(batch=resized(self.problem, self.state.batch, counts, self.key))
+        stops = [self.training.steps, next_multiple(step, every)]
+        change = self.training.resampling.next_change(step)
+        stops += [] if change is None else [change]
+        stops += [] if checkpoint_every is None else [next_multiple(step, checkpoint_every)]
+        shapes = _shapes(start.batch)
+        size = self.pace.size(min(stops) - step, deadline, shapes)
+        with self.pace.timed(size, shapes):
+            chunk = jax.block_until_ready(self.run(start, size))
+        if step % every == 0 and all_finite(chunk.first[:2]):
+            self._log(self._record(step, chunk.first, start))
+        if not chunk.finite:
+            self._diverge(chunk.last, int(chunk.state.step), (start, self.before))
+            return
+        self.before, self.state = start, chunk.state
+        self.metrics = {name: float(value) for name, value in chunk.last.metrics.items()}
+        for observer in self.observers:
+            if observer.progress is not None:
+                newest = self.rows[-1] if self.rows else None
+                observer.progress(self.step, self.training.steps, newest)
+        due = checkpoint_every is not None and self.step % checkpoint_every == 0
+        if due and self.step < self.training.steps and all_finite(self._look(self.state)):
+            self._keep(time.perf_counter() - self.began)
+
+    def _look(self, state: TrainState) -> dict[str, Any]:
+        return self.losses_at(state.parameters, state.batch)
+
+    def _record(self, step: int, moment: Moment, state: TrainState) -> Row:
+        held_out = self.losses_at(state.parameters, self.other_points)
+        names = self.problem.names
         return Row(
             step,
-            {name: float(losses[name]) for name in problem.names},
-            {name: float(weights[name]) for name in problem.names},
-            float(optimizer.learning_rate(step)),
-            None if error is None else float(error(state.parameters)),
-            time.perf_counter() - began,
-            None if np.isnan(damping) else damping,
-            {name: float(held_out[name]) for name in problem.names if name in held_out},
+            {name: float(moment.losses[name]) for name in names},
+            {name: float(moment.weights[name]) for name in names},
+            {name: float(value) for name, value in moment.metrics.items()},
+            None if self.error is None else float(self.error(state.parameters)),
+            time.perf_counter() - self.began,
+            {name: float(held_out[name]) for name in names if name in held_out},
         )
 
-    outcome, message = Outcome.COMPLETED, f"completed {steps} steps"
-    pace = np.inf  # steps per second, unknown before the second chunk
-    step = int(state.step)
-    before = state  # one chunk earlier
-    status = Status(int(optimizer.status(state.optimizer)))
-    try:
-        while step < steps and status is Status.RUNNING:
-            counts = resampling.counts(problem, step)
-            state = state._replace(batch=resized(problem, state.batch, counts, key))
-            stops = [steps, _next_multiple(step, log_every)]
-            change = resampling.next_change(step)
-            if change is not None:
-                stops.append(change)
-            if checkpoint_every is not None:
-                stops.append(_next_multiple(step, checkpoint_every))
-            size = min(stops) - step
-            if np.isfinite(pace):
-                size = max(1, min(size, int(pace * SECONDS_PER_VISIT)))
-            visit = time.perf_counter()
-            chunk = jax.block_until_ready(run(state, size))
-            if step % log_every == 0 and _all_finite(chunk.first):
-                losses, weights = chunk.first
-                rows.append(record(step, losses, weights, state))
-                for observer in observers:
-                    observer.row(rows[-1])
-            if not chunk.finite:
-                bad = int(chunk.state.step)
-                outcome, message = Outcome.DIVERGED, _divergence(bad, chunk.last)
-                state = _last_good(run, (state, before), bad)
-                break
-            before, state, step = state, chunk.state, int(chunk.state.step)
-            status = Status(int(optimizer.status(state.optimizer)))
-            # The first chunk's time is mostly compilation, so the pace is taken from the second on.
-            pace = size / (time.perf_counter() - visit) if rows and np.isfinite(pace) else 1.0
-            for observer in observers:
-                observer.progress(step, steps, rows[-1] if rows else None)
-            due = checkpoint_every is not None and step % checkpoint_every == 0 and step < steps
-            if due and _all_finite(look(state)):
-                for observer in observers:
-                    observer.checkpoint(state, time.perf_counter() - began)
-            if budget is not None and step < steps and time.perf_counter() - opened > budget:
-                outcome = Outcome.BUDGET
-                message = f"stopped after {step} of {steps} steps, when {budget:g} s were used"
-                break
-        if status is not Status.RUNNING and outcome is Outcome.COMPLETED:
-            outcome, why = ENDINGS[status]
-            message = f"{outcome} after {step} of {steps} steps: {why}"
-    except KeyboardInterrupt:
-        outcome = Outcome.INTERRUPTED
-        message = f"interrupted after {int(state.step)} of {steps} steps"
+    def _log(self, row: Row) -> None:
+        self.rows.append(row)
+        for observer in self.observers:
+            if observer.row is not None:
+                observer.row(row)
 
-    losses = look(state)
-    if outcome is not Outcome.DIVERGED and not _all_finite(losses):
-        bad = int(state.step)
-        outcome, message = Outcome.DIVERGED, _divergence(bad, (losses, state.weights))
-        state = _last_good(run, (state, before), bad)
-        losses = look(state)
-    step = int(state.step)
-    final = record(step, losses, state.weights, state)
-    if outcome in FINISHED and (not rows or rows[-1].step < step):
-        rows.append(final)
-        for observer in observers:
-            observer.row(final)
-    for observer in observers:
-        observer.checkpoint(state, final.seconds)
-    return Result(
-        model=eqx.combine(state.parameters, rest),
-        outcome=outcome,
-        message=message,
-        steps=step,
-        seconds=final.seconds,
-        losses=final.losses,
-        weights=final.weights,
-        relative_l2=final.relative_l2,
-        history=tuple(rows),
-        held_out=final.held_out or {},
-        notes=(*notes, *overfitted(final)),
-    )
+    def _keep(self, seconds: float) -> None:
+        for observer in self.observers:
+            if observer.checkpoint is not None:
+                observer.checkpoint(self.state, seconds)
+
+    def _diverge(self, last: Moment, bad: int, visited: Sequence[TrainState]) -> None:
+        self.outcome, self.message = Outcome.DIVERGED, _divergence(bad, last)
+        self.state = _last_good(self.run, visited, bad)
+        warnings.warn(self.message, PinntkWarning, stacklevel=6)
+
+    def result(self) -> Result:
+        """What came of it; the last state is offered to the observers."""
+        losses = self._look(self.state)
+        if self.outcome is not Outcome.DIVERGED and not all_finite(losses):
+            moment = Moment(losses, self.state.weights, {})
+            self._diverge(moment, self.step, (self.state, self.before))
+            losses = self._look(self.state)
+        final = self._record(
+            self.step, Moment(losses, self.state.weights, self.metrics), self.state
+        )
+        if self.outcome in FINISHED and (not self.rows or self.rows[-1].step < self.step):
+            self._log(final)
+        self._keep(final.seconds)
+        return Result(
+            model=eqx.combine(self.state.parameters, self.rest),
+            outcome=self.outcome,
+            message=self.message,
+            steps=self.step,
+            seconds=final.seconds,
+            losses=final.losses,
+            weights=final.weights,
+            relative_l2=final.relative_l2,
+            history=tuple(self.rows),
+            held_out=final.held_out,
+            notes=(*self.notes, *overfitted(final)),
+            compilation=self.pace.compilation,
+        )
 
 
 def overfitted(row: Row) -> tuple[str, ...]:
     """A sentence for every condition that is fitted on its points and not between them."""
-    return tuple(
-        f"Overfitted: on points that were not trained on, the loss of {name!r} is {held:.1e}, "
-        f"{held / max(row.losses[name], TINY):,.0f} times that on its own. Use more points, or draw "
-        "them anew by residual."
-        for name, held in (row.held_out or {}).items()
-        if held > OVERFIT * row.losses[name] and held > TINY
-    )
-
-
-def check_sensitivity(problem: Problem, model: Model, batch: Batch) -> None:
-    """Raise `ResidualError` for a condition whose residual does not depend on the parameters.
-
-    Four points of each condition are looked at first, all of them only where those show nothing.
-    """
-    parameters, rest = trainable(model)
-    measure = jax.jit(
-        lambda p, points: block_traces(implicit(problem, eqx.combine(p, rest), points))
-    )
-    traces = measure(parameters, first_points(batch, 4))
-    if any(float(trace) == 0 for trace in traces.values()):
-        traces = measure(parameters, batch)
-    for name, trace in traces.items():
-        if float(trace) == 0:
-            raise ResidualError(
-                f"residual of condition {name!r}",
-                got="a kernel block of zeros: no parameter of the model changes the residual",
-                expected="a residual that depends on the model, differentiably",
-                fix="Look for stop_gradient, rounding, or a residual that does not call u.",
+    found = []
+    for name, held in row.held_out.items():
+        trained = row.losses[name]
+        if not np.isfinite(held):
+            found.append(
+                f"Not finite: on points that were not trained on, the loss of {name!r} is {held}. "
+                "Look for a division by zero or a root of a negative number between the points."
             )
+        elif held > OVERFIT * trained and held > TINY:
+            found.append(
+                f"Overfitted: on points that were not trained on, the loss of {name!r} is {held:.1e}, "
+                f"{held / max(trained, TINY):,.0f} times that on its own. Use more points, or draw "
+                "them anew by residual."
+            )
+    return tuple(found)
 
 
-def _next_multiple(step: int, every: int) -> int:
+def _notes(training: Training, objective: Objective, state: TrainState) -> tuple[str, ...]:
+    kind = training.optimizer.kind
+    return kind.notes(objective, state.parameters) if isinstance(kind, SecondOrder) else ()
+
+
+def _check_batch(problem: Problem, batch: Batch) -> None:
+    missing = [name for name in problem.names if name not in batch]
+    if missing:
+        raise PinntkError(
+            "batch",
+            got=f"no points for {', '.join(map(repr, missing))}",
+            expected=f"points for {', '.join(problem.names)}",
+            fix="Draw them: problem.sample(key).",
+        )
+
+
+def _shapes(batch: Batch) -> tuple:
+    return tuple((name, sample.points.shape) for name, sample in batch.items())
+
+
+def next_multiple(step: int, every: int) -> int:
+    """The first multiple of `every` above `step`."""
     return (step // every + 1) * every
 
 
-def _all_finite(tree: Any) -> bool:
+def all_finite(tree: Any) -> bool:
+    """Whether every number is finite."""
     return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
 
 
@@ -302,9 +333,8 @@ def _last_good(
     return visited[-1]
 
 
-def _divergence(step: int, last: tuple[Any, Any]) -> str:
-    losses, weights = last
-    what, values = ("weight", weights) if _all_finite(losses) else ("loss", losses)
+def _divergence(step: int, last: Moment) -> str:
+    what, values = ("weight", last.weights) if all_finite(last.losses) else ("loss", last.losses)
     name = next(name for name, value in values.items() if not np.isfinite(value))
     found = f"at step {step}: the {what} of condition {name!r} is {float(values[name])}"
     if step == 0:

@@ -22,7 +22,7 @@ class AbstractResampling(abc.ABC):
 
     @abc.abstractmethod
     def counts(self, problem: Problem, step: int) -> dict[str, int]:
-        """How many points every condition has from this step on."""
+        """How many points conditions have from this step on, by name; the others keep what they have."""
 
     @abc.abstractmethod
     def refresh(
@@ -33,10 +33,6 @@ class AbstractResampling(abc.ABC):
     @abc.abstractmethod
     def next_change(self, step: int) -> int | None:
         """The next step after this one where counts may differ, None for never."""
-
-
-def _all_points(problem: Problem) -> dict[str, int]:
-    return {condition.name: int(condition.points) for condition in problem.conditions}
 
 
 def _over_domain(problem: Problem, condition: Condition) -> bool:
@@ -52,11 +48,12 @@ class _AbstractRedrawing(AbstractResampling):
     def refresh(
         self,
         problem: Problem,
-        model: Model,  # noqa: ARG002
+        model: Model,
         batch: Batch,
         step: Array,
         key: PRNGKeyArray,
     ) -> Batch:
+        del model
         return problem.redraw(batch, step, key)
 
 
@@ -64,10 +61,12 @@ class _AbstractRedrawing(AbstractResampling):
 class AsConditioned(_AbstractRedrawing):
     """Each condition's own way: fixed points, or new ones every `redraw_every` steps."""
 
-    def counts(self, problem: Problem, step: int) -> dict[str, int]:  # noqa: ARG002
-        return _all_points(problem)
+    def counts(self, problem: Problem, step: int) -> dict[str, int]:
+        del problem, step
+        return {}
 
-    def next_change(self, step: int) -> int | None:  # noqa: ARG002
+    def next_change(self, step: int) -> int | None:
+        del step
         return None
 
 
@@ -100,10 +99,12 @@ class ResidualAdaptive(AbstractResampling):
             if not (math.isfinite(value) and value >= 0):
                 raise PinntkError(name, got=value, expected="a finite number, 0 or more")
 
-    def counts(self, problem: Problem, step: int) -> dict[str, int]:  # noqa: ARG002
-        return _all_points(problem)
+    def counts(self, problem: Problem, step: int) -> dict[str, int]:
+        del problem, step
+        return {}
 
-    def next_change(self, step: int) -> int | None:  # noqa: ARG002
+    def next_change(self, step: int) -> int | None:
+        del step
         return None
 
     def refresh(
@@ -172,7 +173,7 @@ class ProgressivePoints(_AbstractRedrawing):
 
     def counts(self, problem: Problem, step: int) -> dict[str, int]:
         share = self._share(step)
-        found = _all_points(problem)
+        found = {}
         for condition in problem.conditions:
             if _over_domain(problem, condition) and not isinstance(condition.sampler, UniformGrid):
                 found[condition.name] = math.ceil(share * condition.points)
@@ -189,7 +190,8 @@ def resized(problem: Problem, batch: Batch, counts: dict[str, int], key: PRNGKey
     changed = dict(batch)
     for index, condition in enumerate(problem.conditions):
         old: Any = batch[condition.name]
-        if len(old.points) != counts[condition.name]:
-            other = dataclasses.replace(condition, points=counts[condition.name])
+        count = counts.get(condition.name, len(old.points))
+        if len(old.points) != count:
+            other = dataclasses.replace(condition, points=count)
             changed[condition.name] = draw(other, condition_key(key, index), old.points.dtype)
     return changed

@@ -1,40 +1,36 @@
-"""A progress bar with losses, weights, error and time left. Rich is imported only when it is shown."""
+"""What a run tells while it goes on, and the progress bar that shows it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pinntk.training.compiled import TrainState
 from pinntk.training.history import Row
 
 
-class ProgressBar:
-    """An observer of `train` that draws on a Rich progress display; made by `progress_bar`."""
+@dataclasses.dataclass(frozen=True)
+class Observer:
+    """Functions that a run calls as it goes on; what is None is not called.
 
-    def __init__(self, display: Any, steps: int):
-        self._display = display
-        self._task = display.add_task("", total=steps, detail="compiling")
+    **Arguments:** `row(row)`: a row of history was recorded; `progress(step, steps, row)`: the run
+    stands at `step` of `steps`, `row` being the newest one or None; `checkpoint(state, seconds)`:
+    a state worth keeping.
+    """
 
-    def row(self, row: Row) -> None:
-        """Rows are shown with the progress."""
-
-    def progress(self, step: int, steps: int, row: Row | None) -> None:
-        """Move the bar."""
-        detail = "" if row is None else describe_row(row)
-        self._display.update(self._task, completed=step, total=steps, detail=detail)
-
-    def checkpoint(self, state: TrainState, seconds: float) -> None:
-        """Nothing to draw."""
+    row: Callable[[Row], None] | None = None
+    progress: Callable[[int, int, Row | None], None] | None = None
+    checkpoint: Callable[[TrainState, float], None] | None = None
 
 
 @contextlib.contextmanager
-def progress_bar(steps: int, console: Any = None, label: str = "") -> Iterator[ProgressBar]:
-    """A bar that is there while the block runs, with `label` before it.
+def progress_bar(steps: int, console: Any = None, label: str = "") -> Iterator[Observer]:
+    """An observer that draws a bar with the time left while the block runs, with `label` before it.
 
     >>> with progress_bar(1000) as bar:  # doctest: +SKIP
-    ...     train(problem, model, ..., observers=[bar])
+    ...     train(problem, model, training, key=key, observers=[bar])
     """
     from rich.console import Console
     from rich.progress import (
@@ -57,7 +53,13 @@ def progress_bar(steps: int, console: Any = None, label: str = "") -> Iterator[P
     with Progress(
         *columns[not label :], console=console, transient=True, disable=not shown
     ) as display:
-        yield ProgressBar(display, steps)
+        task = display.add_task("", total=steps, detail="compiling")
+
+        def move(step: int, steps: int, row: Row | None) -> None:
+            detail = "" if row is None else describe_row(row)
+            display.update(task, completed=step, total=steps, detail=detail)
+
+        yield Observer(progress=move)
 
 
 def describe_row(row: Row) -> str:

@@ -1,0 +1,123 @@
+"""Many trainings of one problem at once: the steps of `train`, vectorized over networks and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from pinntk.jacobian import model_dtype, trainable
+from pinntk.optim import AbstractOptimizer, SecondOrder
+from pinntk.problem import Batch, Model, Problem
+from pinntk.training.compiled import (
+    TrainState,
+    compile_chunk,
+    compile_error,
+    compile_look,
+    initial_state,
+)
+from pinntk.training.plan import Training
+
+
+class Member(NamedTuple):
+    """One network and the points it is trained on, with its first loss weights where they are its own."""
+
+    model: Model
+    batch: Batch
+    weights: Mapping[str, float] | None = None
+
+
+class Look(NamedTuple):
+    """All members at one step; their numbers are stacked along the first axis, (members,).
+
+    `losses` and `held_out` are unweighted means of r² by condition, on the points trained on and on
+    others; `errors` are relative L2, None where no solution is known; `finite` says which members have
+    finite losses and parameters still.
+    """
+
+    step: int
+    parameters: Any
+    losses: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+    held_out: Mapping[str, np.ndarray]
+    errors: np.ndarray | None
+    finite: np.ndarray
+
+
+def train_ensemble(
+    problem: Problem,
+    members: Sequence[Member],
+    training: Training,
+    *,
+    key: PRNGKeyArray,
+    at: Sequence[int],
+) -> Iterator[Look]:
+    """Train all members at once and yield them at every step of `at`, in order; stop at any of them.
+
+    All have models of one structure and points of one shape. The steps are those of `train`, compiled
+    once. Held-out points and redrawn points follow from `key`.
+    """
+    rest = trainable(members[0].model)[1]
+    dtype = model_dtype(members[0].model)
+    states = [initial_state(problem, m.model, training, m.batch, m.weights) for m in members]
+    state: TrainState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    chunk = compile_chunk(problem, rest, training, key)
+    run = jax.jit(_over_members(chunk, training.optimizer))
+    other_points = problem.held_out(key, dtype)
+    losses_at, error_at = compile_look(problem, rest), compile_error(problem, rest, dtype)
+
+    @jax.jit
+    def look(state: TrainState) -> tuple[Any, Any, Array | None]:
+        trained = jax.vmap(losses_at)(state.parameters, state.batch)
+        elsewhere = jax.vmap(losses_at, in_axes=(0, None))(state.parameters, other_points)
+        errors = None if error_at is None else jax.vmap(error_at)(state.parameters)
+        return trained, elsewhere, errors
+
+    step = 0
+    for target in at:
+        if target > step:
+            state, step = run(state, target - step).state, target
+        losses, held_out, errors = look(state)
+        named = lambda values: {
+            name: np.asarray(values[name]) for name in problem.names if name in values
+        }
+        finite = np.isfinite(np.sum([np.asarray(v, np.float64) for v in losses.values()], axis=0))
+        yield Look(
+            step,
+            state.parameters,
+            named(losses),
+            named(state.weights),
+            named(held_out),
+            None if errors is None else np.asarray(errors),
+            finite & _finite(state.parameters, len(members)),
+        )
+
+
+def member_model(parameters: Any, like: Model, index: int) -> Model:
+    """The model of one member from the stacked parameters."""
+    own = jax.tree.map(lambda leaf: leaf[index], parameters)
+    return eqx.combine(own, trainable(like)[1])
+
+
+def _over_members(chunk: Callable[[Any, Any], Any], optimizer: AbstractOptimizer) -> Callable:
+    """The steps of all members: at once, or one after the other for optimizers that branch.
+
+    Vectorized, both sides of a branch are computed: the natural gradient would repair its matrix by an
+    eigendecomposition in every trial, and all members would try as often as the one that tries most.
+    """
+    if isinstance(optimizer.kind, SecondOrder):
+        return lambda states, n: jax.lax.map(lambda state: chunk(state, n), states)
+    return jax.vmap(chunk, in_axes=(0, None))
+
+
+def _finite(parameters: Any, count: int) -> np.ndarray:
+    leaves = [
+        np.isfinite(np.asarray(leaf)).reshape(count, -1).all(axis=1)
+        for leaf in jax.tree.leaves(parameters)
+    ]
+    return np.all(leaves, axis=0)

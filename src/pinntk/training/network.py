@@ -1,0 +1,233 @@
+"""Networks that are yet to be drawn: what they look like, and how they fit a problem."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from pinntk.errors import PinntkError
+from pinntk.jacobian import cast
+from pinntk.nets import (
+    MLP,
+    AbstractParametrization,
+    Constrained,
+    FourierFeatures,
+    InputScaling,
+    ModifiedMLP,
+    PeriodicFeatures,
+    StandardParametrization,
+)
+from pinntk.problem import Batch, Model, Problem
+from pinntk.training.plan import check_count
+
+#: Folded into a key for coefficient fields, so that the network's draw does not depend on them.
+COEFFICIENT_STREAM = 0x636F6566
+#: How a network's inputs are scaled: a function of the problem and its points, None for not at all.
+Scaling = Callable[[Problem, Batch], InputScaling | None]
+
+
+def unit_scaling(problem: Problem, batch: Batch) -> InputScaling:
+    """Map the domain's bounding box onto [−1, 1]^d."""
+    del batch
+    return InputScaling.to_unit(problem.domain.lower, problem.domain.upper)
+
+
+def standard_scaling(problem: Problem, batch: Batch) -> InputScaling:
+    """Mean 0 and standard deviation 1 over the uniform distribution on the domain's bounding box."""
+    del batch
+    return InputScaling.standardize_box(problem.domain.lower, problem.domain.upper)
+
+
+def points_scaling(problem: Problem, batch: Batch) -> InputScaling:
+    """Mean 0 and standard deviation 1 over the points of the condition `residual`, or of the last one."""
+    name = "residual" if "residual" in batch else problem.names[-1]
+    return InputScaling.standardize(np.asarray(batch[name].points))
+
+
+def no_scaling(problem: Problem, batch: Batch) -> None:
+    """Leave the inputs as they are."""
+    del problem, batch
+
+
+class AbstractNetwork(abc.ABC):
+    """A network that is yet to be drawn."""
+
+    @abc.abstractmethod
+    def network(self, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
+        """A model from one point (d,) to a scalar, or to one number per field."""
+
+    @abc.abstractmethod
+    def reduced(self, problem: Problem) -> Problem:
+        """The problem without the conditions that this network meets by construction."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(AbstractNetwork):
+    """A multilayer perceptron that fits a problem: inputs, outputs and scaling follow from it.
+
+    **Arguments:**
+
+    - `width` neurons in each of `depth` hidden layers; `activation` elementwise.
+    - `architecture`: `MLP` or `ModifiedMLP`; `parametrization` as for `MLP`.
+    - `scaling` maps the inputs: `unit_scaling`, `standard_scaling`, `points_scaling` or `no_scaling`;
+      `input_scale` multiplies the result.
+    - `fourier_features`: how many random Fourier features, of standard deviation `fourier_scale`,
+      stand before the network; 0 for none.
+    - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
+      with `harmonics` waves for each periodic coordinate.
+    """
+
+    width: int = 50
+    depth: int = 3
+    activation: Callable[[Array], Array] = jnp.tanh
+    architecture: type[MLP] | type[ModifiedMLP] = MLP
+    parametrization: AbstractParametrization = StandardParametrization()
+    scaling: Scaling = unit_scaling
+    input_scale: float = 1.0
+    fourier_features: int = 0
+    fourier_scale: float = 1.0
+    hard: bool = False
+    harmonics: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "harmonics"):
+            check_count(name, getattr(self, name))
+        for name in ("input_scale", "fourier_scale"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+                raise PinntkError(name, got=value, expected="a positive finite number")
+
+    def replace(self, **changes: Any) -> Network:
+        """A copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+    def reduced(self, problem: Problem) -> Problem:
+        return problem.hardened() if self.hard else problem
+
+    def network(self, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
+        d = len(problem.domain.coordinates)
+        network_key, embedding_key = jax.random.split(key)
+        scaling = self.scaling(problem, batch)
+        if scaling is not None and self.input_scale != 1:
+            scaling = scaling.stretched(self.input_scale)
+        embedding = self._embedding(problem, scaling, embedding_key)
+        network = self.architecture(
+            d,
+            None if len(problem.fields) == 1 else len(problem.fields),
+            width=self.width,
+            depth=self.depth,
+            activation=self.activation,
+            parametrization=self.parametrization,
+            scaling=scaling,
+            embedding=embedding,
+            embedding_size=None if embedding is None else embedding.out_size,
+            key=network_key,
+        )
+        if self.hard and problem.hard is not None and problem.hard.ansatz is not None:
+            return Constrained(network, problem.hard.ansatz)
+        return network
+
+    def _embedding(
+        self, problem: Problem, scaling: InputScaling | None, key: PRNGKeyArray
+    ) -> FourierFeatures | PeriodicFeatures | None:
+        domain = problem.domain
+        d = len(domain.coordinates)
+        periodic = problem.hard.periodic if self.hard and problem.hard is not None else ()
+        if periodic and self.fourier_features:
+            raise PinntkError(
+                "fourier_features",
+                got=self.fourier_features,
+                expected="0 with a network that is periodic by construction",
+                fix="Use harmonics instead, or hard=False.",
+            )
+        if periodic:
+            axes = tuple(domain.coordinates.index(name) for name in periodic)
+            scale = lambda axis: 1.0 if scaling is None else scaling.scale[axis]
+            extents = {(domain.upper[i] - domain.lower[i]) / scale(i) for i in axes}
+            if max(extents) > min(extents) * (1 + 1e-12):
+                raise PinntkError(
+                    "scaling",
+                    got=self.scaling.__name__,
+                    expected="unit_scaling, where several coordinates are periodic",
+                )
+            return PeriodicFeatures(d, axes, self.harmonics, 2 * math.pi / extents.pop())
+        if not self.fourier_features:
+            return None
+        return FourierFeatures(d, self.fourier_features, scale=self.fourier_scale, key=key)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn(AbstractNetwork):
+    """A network of your own, drawn by a function of a key: `Drawn(lambda key: MyModel(key))`."""
+
+    draw: Callable[[PRNGKeyArray], Model]
+
+    def reduced(self, problem: Problem) -> Problem:
+        return problem
+
+    def network(self, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
+        del problem, batch
+        try:
+            return self.draw(key)
+        except PinntkError:
+            raise
+        except Exception as error:  # from the user's own function
+            raise PinntkError(
+                "network",
+                got=f"{type(error).__name__}: {error}",
+                expected="a function of a key that returns a model",
+            ) from error
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given(AbstractNetwork):
+    """One model that is there already, trained or not; every draw is this model."""
+
+    model: Model
+
+    def reduced(self, problem: Problem) -> Problem:
+        return problem
+
+    def network(self, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
+        del problem, batch, key
+        return self.model
+
+
+def as_network(value: Any) -> AbstractNetwork:
+    """A network as it is, a function of a key as `Drawn`."""
+    if isinstance(value, AbstractNetwork):
+        return value
+    if callable(value):
+        return Drawn(value)
+    raise PinntkError(
+        "network",
+        got=value,
+        expected="pk.Network(...), or a function of a key that returns a model",
+    )
+
+
+def draw_model(
+    network: AbstractNetwork, problem: Problem, batch: Batch, key: PRNGKeyArray, dtype: Any
+) -> Model:
+    """A network with the problem's coefficients at their start beside it, in `dtype`."""
+    drawn = network.network(problem, batch, key)
+    if problem.coefficients:
+        try:
+            drawn = problem.with_coefficients(drawn, jax.random.fold_in(key, COEFFICIENT_STREAM))
+        except PinntkError:
+            raise
+        except Exception as error:  # from the user's own function
+            raise PinntkError(
+                "coefficients",
+                got=f"{type(error).__name__}: {error}",
+                expected="starts that are numbers, arrays or functions of a key",
+            ) from error
+    return cast(drawn, dtype)
