@@ -1,6 +1,7 @@
 """What is going to be done, the loops that do it, and run directories."""
 
 from pinntk.training.compiled import Chunk, Moment, TrainState, check_sensitivity, initial_state
+from pinntk.training.defaults import default_setup, natural_setup
 from pinntk.training.directory import RunDirectory, environment
 from pinntk.training.ensemble import Look, Member, member_model, train_ensemble
 from pinntk.training.history import Outcome, Result, Row, strict
@@ -24,6 +25,7 @@ from pinntk.training.resampling import (
     ResidualAdaptive,
     resized,
 )
+from pinntk.training.runs import open_run, resume_run, start_run, trained_model
 from pinntk.training.setup import Setup, Start, precision
 
 __all__ = [
@@ -50,18 +52,24 @@ __all__ = [
     "TrainState",
     "Training",
     "check_sensitivity",
+    "default_setup",
     "describe_row",
     "environment",
     "initial_state",
     "member_model",
+    "natural_setup",
     "no_scaling",
+    "open_run",
     "points_scaling",
     "precision",
     "progress_bar",
     "resized",
+    "resume_run",
     "standard_scaling",
+    "start_run",
     "strict",
     "train",
     "train_ensemble",
+    "trained_model",
     "unit_scaling",
 ]
