@@ -8,6 +8,7 @@ State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`
 
 from importlib.metadata import version as _version
 
+from pinntk import library
 from pinntk.calculus import Field
 from pinntk.conditions import (
     Condition,
@@ -18,16 +19,6 @@ from pinntk.conditions import (
     observations,
     periodic,
     robin,
-)
-from pinntk.diagnosis import (
-    Diagnosis,
-    Finding,
-    FirstLook,
-    Illness,
-    Remedy,
-    Severity,
-    diagnose,
-    first_look,
 )
 from pinntk.domain import (
     Box,
@@ -73,13 +64,18 @@ from pinntk.optim import (
     gradient_descent,
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
-from pinntk.problems import library_problem
-from pinntk.recipe import Recipe, natural
 from pinntk.training import (
+    Network,
+    Observer,
     Outcome,
     ProgressivePoints,
     ResidualAdaptive,
     Result,
+    Setup,
+    Training,
+    default_setup,
+    natural_setup,
+    precision,
     progress_bar,
     train,
 )
@@ -97,16 +93,12 @@ __all__ = [
     "Condition",
     "ConjugateGradients",
     "Constrained",
-    "Diagnosis",
     "Estimate",
     "Field",
-    "Finding",
-    "FirstLook",
     "FirstOrder",
     "Fixed",
     "FourierFeatures",
     "HardConstraints",
-    "Illness",
     "InputScaling",
     "Interval",
     "LatinHypercube",
@@ -115,6 +107,8 @@ __all__ = [
     "NTKParametrization",
     "NTKWeights",
     "NaturalGradient",
+    "Network",
+    "Observer",
     "Outcome",
     "PeriodicFeatures",
     "PinntkError",
@@ -124,19 +118,18 @@ __all__ = [
     "Problem",
     "ProgressivePoints",
     "Random",
-    "Recipe",
-    "Remedy",
     "ResidualAdaptive",
     "ResidualError",
     "Result",
     "RunError",
     "Sample",
-    "Severity",
+    "Setup",
     "Sobol",
     "SpaceTime",
     "Spectrum",
     "StandardParametrization",
     "TangentKernel",
+    "Training",
     "Uncertainty",
     "UniformGrid",
     "Union",
@@ -144,20 +137,20 @@ __all__ = [
     "WithCoefficients",
     "adam",
     "coefficient_uncertainty",
-    "diagnose",
+    "default_setup",
     "dirichlet",
-    "first_look",
     "gradient_descent",
     "initial_value",
     "initial_velocity",
     "largest_eigenvalue",
     "largest_stable_step",
-    "library_problem",
-    "natural",
+    "library",
+    "natural_setup",
     "neumann",
     "ntk_weights",
     "observations",
     "periodic",
+    "precision",
     "progress_bar",
     "robin",
     "spectrum",
