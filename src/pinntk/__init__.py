@@ -77,6 +77,7 @@ from pinntk.training import (
     natural_setup,
     precision,
     progress_bar,
+    start_run,
     train,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
@@ -154,6 +155,7 @@ __all__ = [
     "progress_bar",
     "robin",
     "spectrum",
+    "start_run",
     "tangent_kernel",
     "train",
 ]
