@@ -23,7 +23,7 @@ from kernel_tables import table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "natural-gradient-weights.md"
 RECORD = RESULTS / "natural_weights.json"
-#: The condition whose weight is turned, and the steps of either optimiser, which take about as long.
+#: The condition whose weight is turned, and the steps of either optimizer, which take about as long.
 PROBLEMS = {
     "poisson1d:a=4": ("boundary", {"natural-gradient": 300, "adam": 10_000}),
     "wave1d": ("values", {"natural-gradient": 500, "adam": 15_000}),
@@ -32,37 +32,31 @@ WAYS = ("equal", "× 100", "÷ 100", "Algorithm 1")
 OPTIMIZERS = ("natural-gradient", "adam")
 
 
-def weighting(way: str, name: str) -> dict[str, Any]:
-    """The settings of a way to weight: one condition's weight turned up or down, or all by the kernel."""
+def weighting(way: str, name: str) -> Any:
+    """The rule of a way to weight: one condition's weight turned up or down, or all by the kernel."""
+    from pinntk.weighting import Fixed, NTKWeights
+
     if way == "Algorithm 1":
-        return {"weighting": "ntk", "every": 10}
-    factor = {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]
-    return {"weighting": "fixed", "weights": {name: factor}}
+        return NTKWeights(every=10)
+    return Fixed({name: {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]})
 
 
 def run(problem: str, optimizer: str, way: str, seed: int, steps: int) -> dict[str, Any]:
     """One run of so many steps."""
+    from pinntk.cli.loading import load
+
     from pinntk.errors import PinntkWarning
     from pinntk.optim import adam
-    from pinntk.runs import set_up
-    from pinntk.training import build_optimizer, build_weighting, train
+    from pinntk.training import start_run
 
     name, _ = PROBLEMS[problem]
-    changes = {"optimizer": "natural-gradient", **weighting(way, name)}
-    setup = set_up(problem, None, changes, seed)
-    chosen = build_optimizer(setup.recipe)
+    setup = load(problem, preset="natural-gradient").setup
+    training = setup.training.replace(weighting=weighting(way, name), steps=steps, log_every=steps)
     if optimizer == "adam":
-        chosen = adam(1e-3, decay_rate=0.9, decay_steps=2000)
-    options: dict[str, Any] = {
-        "optimizer": chosen,
-        "weighting": build_weighting(setup.recipe),
-        "key": setup.key,
-        "batch": setup.batch,
-        "log_every": steps,
-    }
+        training = training.replace(optimizer=adam(1e-3, decay_rate=0.9, decay_steps=2000))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinntkWarning)
-        result = train(setup.problem, setup.model, steps=steps, **options)
+        result = start_run(setup.replace(training=training), seed)
     return {
         "problem": problem,
         "optimizer": optimizer,
@@ -82,9 +76,14 @@ def median(record: dict[str, Any], **wanted: Any) -> float:
 
 def weighted() -> str:
     """The library's problems that the natural gradient solves with the weights of Algorithm 1."""
-    from pinntk.problems import PROBLEMS, library_problem
+    from pinntk.library import PROBLEMS
+    from pinntk.weighting import NTKWeights
 
-    names = [n for n in PROBLEMS if library_problem(n).natural.weighting == "ntk"]
+    names = [
+        name
+        for name, entry in PROBLEMS.items()
+        if isinstance(entry.presets["natural-gradient"]().training.weighting, NTKWeights)
+    ]
     return ", ".join(f"`{name}`" for name in names)
 
 

@@ -84,6 +84,7 @@ def work(task: Record) -> Record:
 def visit(task: Record) -> Record:
     """Examine, and treat where the task has a budget for it."""
     from pinntk.runs import prepare
+
     from pinntk.treatment import examine, treat
 
     patient = PATIENTS[task["name"]]
