@@ -2,8 +2,8 @@
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`diagnose`,
-`tangent_kernel`, `spectrum`), train it (`train` with `NTKWeights`).
+State a problem (`Problem`, `Condition` and its helpers, domains), say what is going to be done
+(`Training`), look at it (`diagnose`, `tangent_kernel`), and train it (`train`).
 """
 
 from importlib.metadata import version as _version
@@ -18,16 +18,6 @@ from pinntk.conditions import (
     observations,
     periodic,
     robin,
-)
-from pinntk.diagnosis import (
-    Diagnosis,
-    Finding,
-    FirstLook,
-    Illness,
-    Remedy,
-    Severity,
-    diagnose,
-    first_look,
 )
 from pinntk.domain import (
     Box,
@@ -65,6 +55,7 @@ from pinntk.nets import (
 )
 from pinntk.optim import (
     SPRING,
+    AbstractOptimizer,
     Cholesky,
     ConjugateGradients,
     FirstOrder,
@@ -73,94 +64,20 @@ from pinntk.optim import (
     gradient_descent,
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
-from pinntk.problems import library_problem
-from pinntk.recipe import Recipe, natural
 from pinntk.training import (
+    AbstractResampling,
+    Network,
+    Observer,
     Outcome,
     ProgressivePoints,
     ResidualAdaptive,
     Result,
+    Setup,
+    Training,
+    precision,
     progress_bar,
     train,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 
 __version__ = _version("pinntk")
-
-__all__ = [
-    "MLP",
-    "SPRING",
-    "AbstractWeighting",
-    "Batch",
-    "Box",
-    "Cholesky",
-    "Condition",
-    "ConjugateGradients",
-    "Constrained",
-    "Diagnosis",
-    "Estimate",
-    "Field",
-    "Finding",
-    "FirstLook",
-    "FirstOrder",
-    "Fixed",
-    "FourierFeatures",
-    "HardConstraints",
-    "Illness",
-    "InputScaling",
-    "Interval",
-    "LatinHypercube",
-    "MemoryLimitError",
-    "ModifiedMLP",
-    "NTKParametrization",
-    "NTKWeights",
-    "NaturalGradient",
-    "Outcome",
-    "PeriodicFeatures",
-    "PinntkError",
-    "PinntkWarning",
-    "Points",
-    "Positive",
-    "Problem",
-    "ProgressivePoints",
-    "Random",
-    "Recipe",
-    "Remedy",
-    "ResidualAdaptive",
-    "ResidualError",
-    "Result",
-    "RunError",
-    "Sample",
-    "Severity",
-    "Sobol",
-    "SpaceTime",
-    "Spectrum",
-    "StandardParametrization",
-    "TangentKernel",
-    "Uncertainty",
-    "UniformGrid",
-    "Union",
-    "Unknown",
-    "WithCoefficients",
-    "adam",
-    "coefficient_uncertainty",
-    "diagnose",
-    "dirichlet",
-    "first_look",
-    "gradient_descent",
-    "initial_value",
-    "initial_velocity",
-    "largest_eigenvalue",
-    "largest_stable_step",
-    "library_problem",
-    "natural",
-    "neumann",
-    "ntk_weights",
-    "observations",
-    "periodic",
-    "progress_bar",
-    "robin",
-    "spectrum",
-    "tangent_kernel",
-    "train",
-]

@@ -24,6 +24,10 @@ from pinntk.weighting import (
 )
 
 
+#: Folded into a run's key, so that subsamples do not share random numbers with the points themselves.
+SUBSAMPLES = 0x5AB5
+
+
 def _losses(jacobian: AbstractJacobian) -> Losses:
     return Losses({name: jnp.mean(jacobian.residuals[name] ** 2) for name in jacobian.names})
 
@@ -132,7 +136,8 @@ def updated_when_due(
     def update(state: WeightingState) -> WeightingState:
         seen = batch
         if weighting.subsample is not None:
-            seen = subsample(batch, weighting.subsample, jax.random.fold_in(key, step))
+            own = jax.random.fold_in(jax.random.fold_in(key, SUBSAMPLES), step)
+            seen = subsample(batch, weighting.subsample, own)
         jacobian = implicit(problem, eqx.combine(parameters, rest), seen)
         return updated(weighting, state, jacobian)
 
