@@ -19,9 +19,9 @@ class Row:
     """The state of a run at one step, before that step's update.
 
     `losses` are unweighted means of r²; `weights` those in force at this step; `metrics` what the
-    optimizer reports of this step, such as `learning_rate` or `damping` (of the step before, in the row at
-    which a run ends); `relative_l2` is None where no solution is known; `seconds` is time since the start, compilation included; `held_out` are the losses on points
-    that are not trained on.
+    optimizer reports of this step, such as `learning_rate` or `damping` (in the row at which a run ends,
+    of the step before); `relative_l2` is None where no solution is known; `seconds` is time since the
+    start, compilation included; `held_out` are the losses on points that are not trained on.
     """
 
     step: int

@@ -23,7 +23,6 @@ from pinntk.weighting import (
     WeightingState,
 )
 
-
 #: Folded into a run's key, so that subsamples do not share random numbers with the points themselves.
 SUBSAMPLES = 0x5AB5
 
