@@ -30,7 +30,10 @@ from pinntk.diagnosis import (
     first_look,
 )
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,
@@ -83,6 +86,8 @@ __version__ = _version("pinntk")
 __all__ = [
     "MLP",
     "NTK",
+    "AbstractRegion",
+    "AbstractSampler",
     "AbstractWeighting",
     "Batch",
     "Box",
@@ -93,6 +98,7 @@ __all__ = [
     "Constrained",
     "Diagnosis",
     "Estimate",
+    "Facts",
     "Field",
     "Finding",
     "FirstLook",

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from pinntk.domain import Box, Points
 from pinntk.errors import PinntkError, check_name
 from pinntk.jacobian import cast
 from pinntk.nets import (
@@ -153,7 +152,7 @@ def _embedding(
     if periodic:
         axes = tuple(problem.domain.coordinates.index(name) for name in periodic)
         domain = problem.domain
-        if not isinstance(domain, Box):
+        if not domain.is_box:
             raise PinntkError(
                 "hard",
                 got=f"a network periodic in {', '.join(periodic)} on a {type(domain).__name__}",
@@ -208,14 +207,11 @@ def _unstretched(recipe: Recipe, problem: Problem, batch: Batch) -> InputScaling
         name = "residual" if "residual" in batch else problem.names[-1]
         return InputScaling.standardize(np.asarray(batch[name].points))
     domain = problem.domain
-    if isinstance(domain, Points):
-        return InputScaling.standardize(domain.points)
-    if not isinstance(domain, Box):
-        raise PinntkError(
-            "scaling", got=recipe.scaling, expected='"points" or "none" for a domain that is no box'
-        )
+    if recipe.scaling == "standard" and domain.given is not None:
+        return InputScaling.standardize(domain.given)
     make = InputScaling.to_unit if recipe.scaling == "unit" else InputScaling.standardize_box
-    return make(domain.lower, domain.upper)
+    lower, upper = zip(*domain.bounds.values(), strict=True)
+    return make(lower, upper)
 
 
 def build_optimizer(recipe: Recipe) -> AbstractOptimizer:

@@ -15,7 +15,7 @@ from jaxtyping import Array, PRNGKeyArray
 from pinntk.errors import PinntkError
 from pinntk.jacobian import Use, apply_transpose, block_traces, factored, implicit
 from pinntk.optim import AbstractOptimizer, Objective, Status, weighted_sum
-from pinntk.problem import Batch, Problem, relative_l2
+from pinntk.problem import Batch, Problem, relative_l2, subsample
 from pinntk.training.resampling import AbstractResampling, AsConditioned
 from pinntk.weighting import AbstractWeighting, NTKWeights, TraceInformation, Weights
 
@@ -61,6 +61,8 @@ class _Cache:
 #: A treatment goes round some five trainings in turns, after an examination.
 _PROGRAMS, _LOOKS = _Cache(8), _Cache(8)
 _AS_CONDITIONED = AsConditioned()
+#: Folded into the run's key for the points that weights are computed at.
+WEIGHTS = 2**32 - 2
 
 
 def compile_chunk(
@@ -100,7 +102,7 @@ def _steps(
         if _in_one_pass(weighting):
             weights, objective = _weights_and_objective(problem, rest, weighting, state)
         else:
-            weights = _updated_weights(problem, rest, weighting, state)
+            weights = _updated_weights(problem, rest, weighting, state, key)
             objective = Objective(problem, rest, weights, batch)
         parameters, optimizer_state, losses = optimizer.step(
             state.parameters, state.optimizer, objective
@@ -159,7 +161,7 @@ def _weights_and_objective(
 
 
 def _updated_weights(
-    problem: Problem, rest: Any, weighting: AbstractWeighting, state: TrainState
+    problem: Problem, rest: Any, weighting: AbstractWeighting, state: TrainState, key: PRNGKeyArray
 ) -> Weights:
     if weighting.every is None:
         return state.weights
@@ -172,7 +174,8 @@ def _updated_weights(
         model = eqx.combine(state.parameters, rest)
         batch = state.batch
         if isinstance(weighting, NTKWeights) and weighting.subsample is not None:
-            batch = first_points(batch, weighting.subsample)
+            drawn = jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), state.step)
+            batch = subsample(batch, weighting.subsample, drawn)
         jacobian = implicit(problem, model, batch)
         return _weights_from(weighting, state.weights, block_traces(jacobian), jacobian.rows)
 

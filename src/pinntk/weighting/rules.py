@@ -79,8 +79,8 @@ class NTKWeights(AbstractWeighting):
 
     - `every`: steps between two updates.
     - `moving_average`: β in λ ← βλ_old + (1 − β)λ_new; 0, the default, is the paper's algorithm.
-    - `subsample`: use only the first so many points of every condition for the traces (None: all).
-      The rate stays unbiased where points are drawn independently, and is noisier.
+    - `subsample`: use only so many points of every condition for the traces, drawn anew at every
+      update (None: all). The rate is right on average, and noisier.
     - `factors`: multiply the weights of some conditions, by name: one that stands for the sum of
       three means rather than for one mean has 3.
     """
