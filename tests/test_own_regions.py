@@ -222,6 +222,18 @@ def test_uniform_points_are_uniform_whatever_sample_prefers():
     assert inner(drawn) != pytest.approx(share, abs=0.1)  # control
 
 
+def test_probes_of_a_box_are_its_corners_its_middle_and_points_that_no_symmetry_hits():
+    box = pk.Box(x=(0, 1), y=(0, 2))
+    probes = {tuple(point) for point in box.probes()}
+    assert {(0, 0), (0, 2), (1, 0), (1, 2), (0.5, 1)} < probes
+    assert box.contains(box.probes()).all()
+    edge = box.face(x=1)
+    assert edge.contains(edge.probes()).all()
+    assert {tuple(point) for point in box.face(x=1, y=0).probes()} == {(1, 0)}
+    assert {tuple(point) for point in CLOUD.probes()} <= {tuple(point) for point in CLOUD.points}
+    assert RING.near(RING.probes()).all()
+
+
 # --- a problem on it ------------------------------------------------------------------------------
 
 
@@ -310,7 +322,7 @@ def test_a_region_without_bounds_is_told_so():
 
 DOMAINS = {
     "ring": (ring_problem(), (0.0, 0.0), (2.0, 2.0)),
-    "ell": (pk.Problem("ell", ELL, [equation(ELL, 32)]), (1.0, 1.0), (1.0, 1.0)),
+    "ell": (pk.Problem("ell", ELL, [equation(ELL, 128)]), (1.0, 1.0), (1.0, 1.0)),
     "cloud": (
         pk.Problem("cloud", CLOUD, [equation(CLOUD, 200)]),
         tuple((CLOUD.points.max(0) + CLOUD.points.min(0)) / 2),

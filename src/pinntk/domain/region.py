@@ -207,7 +207,7 @@ class AbstractRegion(abc.ABC):
             return self._drawn(DRAWN)
         low, high = np.array(list(self.bounds.values())).T
         moving = np.flatnonzero(low < high)[:CORNERED]
-        ends = np.indices((2,) * len(moving)).reshape(len(moving), -1).T
+        ends = np.indices((2,) * len(moving)).reshape(len(moving), 2 ** len(moving)).T
         corners = np.tile(low, (len(ends), 1))
         corners[:, moving] = np.where(ends == 1, high[moving], low[moving])
         # Fractional parts of multiples of √2, √3, ... : no symmetry of a condition is theirs.
