@@ -20,7 +20,10 @@ from pinntk.conditions import (
     robin,
 )
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,

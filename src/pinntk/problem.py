@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
-from pinntk.domain import AbstractRegion, Box, Points, Random, Sobol, UniformGrid, Union
+from pinntk.domain import AbstractRegion, Random, UniformGrid, check_region
 from pinntk.errors import PinntkError, ResidualError, check_name
 from pinntk.nets import Unknown, WithCoefficients, coefficients_of, declared
 from pinntk.tracing import merge_equal
@@ -67,6 +67,8 @@ class Problem:
     coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_region("domain", self.domain)
+        object.__setattr__(self, "fields", _checked_fields(self.fields))
         if not self.conditions:
             raise PinntkError("conditions", got="none", expected="at least one condition")
         names = [condition.name for condition in self.conditions]
@@ -90,24 +92,24 @@ class Problem:
                 got=f"coordinates {where.coordinates}",
                 expected=f"the domain's coordinates {self.domain.coordinates}, in that order",
             )
-        for part in where.parts if isinstance(where, Union) else (where,):
-            if isinstance(part, Box) and isinstance(self.domain, Box):
-                ends = np.array([part.low_corner, part.high_corner])
-                if not Box(**self.domain.bounds).contains(ends).all():
-                    raise PinntkError(
-                        f"where of condition {condition.name!r}",
-                        got=f"{part}, which reaches outside the domain",
-                        expected=f"a part of {self.domain}",
-                    )
-        if isinstance(where, Points):
-            outside = ~self.domain.contains(where.points)
-            if outside.any():
-                first = where.points[outside.argmax()].tolist()
+        if where is self.domain:
+            return
+        for part in where.parts:
+            outside = part.outside(self.domain)
+            if len(outside) == 0:
+                continue
+            if part.given is not None:
                 raise PinntkError(
                     f"points of condition {condition.name!r}",
-                    got=f"{int(outside.sum())} of {len(outside)} outside the domain, first {first}",
+                    got=f"{len(outside)} of {len(part.given)} outside the domain, "
+                    f"first {outside[0].tolist()}",
                     expected=f"points of {self.domain}",
                 )
+            raise PinntkError(
+                f"where of condition {condition.name!r}",
+                got=f"{part}, which reaches outside the domain",
+                expected=f"a part of {self.domain}",
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -199,7 +201,7 @@ class Problem:
         """Other points than `sample(key)` draws, as many, for conditions whose points are not given."""
         found = {}
         for i, c in enumerate(self.conditions):
-            if isinstance(c.where, Points):
+            if c.where.given is not None:
                 continue
             other = dataclasses.replace(c, sampler=Random())
             found[c.name] = draw(other, jax.random.fold_in(condition_key(key, i), HELD_OUT), dtype)
@@ -283,14 +285,16 @@ class Problem:
         """Where errors are measured: 1,001 points in 1-D, about 10,000 in more dimensions.
 
         On a box they are a uniform grid up to three dimensions, or with `per_side` points along
-        each. Beyond, most points of such a grid would lie on the boundary: 10,000 Sobol points.
+        each. Beyond, most points of such a grid would lie on the boundary: 10,000 Sobol points. So
+        many lie evenly in any other region, whatever its `sample` prefers.
         """
-        d = len(self.domain.coordinates)
-        if isinstance(self.domain, Points):
-            return jnp.asarray(self.domain.points, dtype)
+        domain, d = self.domain, self.domain.dimension
         side = per_side or {1: 1001, 2: 101, 3: 21}.get(d)
-        sampler = UniformGrid() if side and isinstance(self.domain, Box) else Sobol()
-        points = self.domain.sample(sampler, side**d if side else 10_000, jax.random.key(0))
+        count = side**d if side else 10_000
+        if domain.is_box and side:
+            points = domain.sample(UniformGrid(), count, jax.random.key(0))
+        else:
+            points = jnp.asarray(domain.uniform(count), float)
         return points if dtype is None else points.astype(dtype)
 
 
@@ -308,16 +312,34 @@ def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
 
 
 def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
-    """`count` points of every condition, drawn without replacement; all where there are no more."""
-    found = {}
-    for index, (name, sample) in enumerate(sorted(batch.items())):
-        size = len(sample.points)
-        if size <= count:
-            found[name] = sample
-            continue
-        chosen = jax.random.permutation(jax.random.fold_in(key, index), size)[:count]
-        found[name] = jax.tree.map(lambda a, rows=chosen: a[rows], sample)
-    return found
+    """`count` points of every condition with their targets, drawn without replacement; all where fewer.
+
+    Every point is as likely as any other, so that a mean over them is right on average. The first
+    points are not: a union lays part after part, a grid row after row, and data may be sorted.
+    """
+    few = dict(batch)
+    for index, name in enumerate(sorted(batch)):
+        total = len(batch[name].points)
+        if total > count:
+            chosen = jax.random.permutation(jax.random.fold_in(key, index), total)[:count]
+            few[name] = jax.tree.map(lambda a, rows=chosen: a[rows], batch[name])
+    return few
+
+
+def _checked_fields(fields: Any) -> tuple[str, ...]:
+    one = isinstance(fields, str)
+    names = () if one or not isinstance(fields, Sequence) else tuple(fields)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise PinntkError(
+            "fields",
+            got=repr(fields),
+            expected="a tuple with a name for each component of the unknown",
+            fix=f"Write fields=({fields!r},) for one component." if one else 'Such as ("u", "v").',
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise PinntkError("fields", got=f"two named {name!r}", expected="distinct names")
+    return names
 
 
 def relative_l2(prediction: Array, exact: Array) -> Array:

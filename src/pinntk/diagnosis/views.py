@@ -12,10 +12,10 @@ import numpy as np
 
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.measures import Measures
-from pinntk.domain import Box
+from pinntk.domain import plane
 from pinntk.jacobian import model_dtype
 from pinntk.kernel import dynamics
-from pinntk.problem import Model, Problem, Sample
+from pinntk.problem import Model, Problem, Sample, subsample
 
 #: Points per coordinate of a map, or of a line in one dimension.
 SIDE, LINE = 48, 256
@@ -83,21 +83,14 @@ def _predicted(e: Evidence) -> dict[str, list[float]] | None:
 
 
 def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
-    """Prediction, error and residuals over the first two coordinates; further ones in the middle."""
-    domain = problem.domain
-    if not isinstance(domain, Box):
+    """Prediction, error and residuals on `plane`: over the first two coordinates, NaN off the domain."""
+    grid = plane(problem.domain, (LINE, SIDE))
+    if grid is None:
         return None
-    shown = domain.coordinates[:2]
-    side = LINE if len(shown) == 1 else SIDE
-    axes = [np.linspace(*domain.bounds[name], side) for name in shown]
-    middle = [sum(domain.bounds[name]) / 2 for name in domain.coordinates[2:]]
-    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shown))
-    held = np.tile(middle, (len(mesh), 1)).reshape(len(mesh), len(middle))
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
-    shape = tuple(len(axis) for axis in axes)
+    points = jnp.asarray(grid.points, model_dtype(model))
     field = np.asarray(jax.jit(jax.vmap(problem.field(model)))(points), np.float64)
     parts = lambda values: {
-        name: values.reshape(*shape, -1)[..., i].tolist() for i, name in enumerate(problem.fields)
+        name: grid.values(values)[..., i].tolist() for i, name in enumerate(problem.fields)
     }
     error = None
     if problem.solution is not None:
@@ -105,18 +98,15 @@ def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
         error = parts(field - exact)
     residual = {}
     for condition in problem.conditions:
-        full = isinstance(condition.where, Box) and not condition.where.fixed
-        if not full or condition.targets is not None:
+        if not condition.where.fills(problem.domain) or condition.targets is not None:
             continue
         at = lambda x, n=condition.name: problem.residual_at(n, model, Sample(x))
         values = np.asarray(jax.jit(jax.vmap(at))(points), np.float64).reshape(len(points), -1)
-        residual[condition.name] = np.sqrt(np.mean(values**2, axis=1)).reshape(shape).tolist()
-    title = ", ".join(
-        f"{name} = {value:g}" for name, value in zip(domain.coordinates[2:], middle, strict=True)
-    )
+        size = grid.values(np.sqrt(np.mean(values**2, axis=1)))[..., 0]
+        residual[condition.name] = size.tolist()
     return {
-        "axes": [{"name": n, "values": v.tolist()} for n, v in zip(shown, axes, strict=True)],
-        "title": title,
+        "axes": [{"name": name, "values": axis.tolist()} for name, axis in grid.axes.items()],
+        "title": grid.title,
         "prediction": parts(field),
         "error": error,
         "residual": residual,
@@ -124,8 +114,9 @@ def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
 
 
 def points(batch: Mapping[str, Sample]) -> dict[str, list]:
-    """The collocation points, by condition."""
-    return {n: np.asarray(s.points[:SHOWN], np.float64).tolist() for n, s in batch.items()}
+    """The collocation points, by condition; `SHOWN` of them, drawn, where there are more."""
+    few = subsample(dict(batch), SHOWN, jax.random.key(0))
+    return {n: np.asarray(few[n].points, np.float64).tolist() for n in batch}
 
 
 def modes(m: Measures) -> list[dict[str, Any]]:
