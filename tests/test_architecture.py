@@ -22,7 +22,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 #: neighbours on the same floor or anything above. (`public` is the package's own `__init__`.)
 FLOORS = (
     ("errors",),
-    ("tracing", "recipe"),
+    ("program", "recipe"),
     ("domain", "calculus", "nets"),
     ("conditions",),
     ("problem",),

@@ -15,14 +15,15 @@ from pinntk.jacobian.model import (
 from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
-    apply,
-    apply_transpose,
     block_traces,
     diagonal,
     gram,
+    jvp,
     symmetric_product,
+    vjp,
 )
-from pinntk.jacobian.products import Plan, Use, rows_of
+from pinntk.jacobian.plans import Use, rows_of
+from pinntk.jacobian.products import FactorPlan
 
 __all__ = [
     "FORMS",
@@ -30,13 +31,11 @@ __all__ = [
     "Choice",
     "Cost",
     "DenseJacobian",
+    "FactorPlan",
     "FactoredJacobian",
     "Gram",
     "ImplicitJacobian",
-    "Plan",
     "Use",
-    "apply",
-    "apply_transpose",
     "block_traces",
     "cast",
     "check_memory",
@@ -47,6 +46,7 @@ __all__ = [
     "gram",
     "implicit",
     "jacobian",
+    "jvp",
     "model_dtype",
     "parameter_count",
     "parameters_by_name",
@@ -54,4 +54,5 @@ __all__ = [
     "symmetric_product",
     "total_memory",
     "trainable",
+    "vjp",
 ]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.errors import PinntkError
-from pinntk.jacobian import Use, apply_transpose, block_traces, factored, implicit
+from pinntk.jacobian import Use, block_traces, factored, implicit, vjp
 from pinntk.optim import AbstractOptimizer, Objective, Status, weighted_sum
 from pinntk.problem import Batch, Problem, relative_l2
 from pinntk.training.resampling import AbstractResampling, AsConditioned
@@ -153,7 +153,7 @@ def _weights_and_objective(
         residuals = {name: jacobian.residuals[name].ravel() for name in jacobian.names}
         losses = {name: jnp.mean(r**2) for name, r in residuals.items()}
         vectors = {name: 2 * weights[name] / r.size * r for name, r in residuals.items()}
-        return (weighted_sum(weights, losses), losses), apply_transpose(jacobian, vectors)
+        return (weighted_sum(weights, losses), losses), vjp(jacobian, vectors)
 
     return weights, dataclasses.replace(plain, gradient=gradient)
 

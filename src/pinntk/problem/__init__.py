@@ -1,0 +1,24 @@
+"""A PDE problem: its domain, its conditions, its solution where one is known; and batches of points."""
+
+from pinntk.problem.problem import Hard, Problem
+from pinntk.problem.samples import (
+    HELD_OUT,
+    Batch,
+    Model,
+    Sample,
+    condition_key,
+    draw,
+    relative_l2,
+)
+
+__all__ = [
+    "HELD_OUT",
+    "Batch",
+    "Hard",
+    "Model",
+    "Problem",
+    "Sample",
+    "condition_key",
+    "draw",
+    "relative_l2",
+]
