@@ -4,7 +4,8 @@ from pinntk.jacobian.choice import FORMS, Choice, Cost, choose, jacobian
 from pinntk.jacobian.dense import DenseJacobian, dense
 from pinntk.jacobian.factored import FactoredJacobian, factored
 from pinntk.jacobian.implicit import ImplicitJacobian, implicit
-from pinntk.jacobian.memory import check_memory, total_memory
+from pinntk.jacobian.machine import available_memory, total_memory
+from pinntk.jacobian.memory import check_memory
 from pinntk.jacobian.model import (
     cast,
     model_dtype,
@@ -36,6 +37,7 @@ __all__ = [
     "Gram",
     "ImplicitJacobian",
     "Use",
+    "available_memory",
     "block_traces",
     "cast",
     "check_memory",

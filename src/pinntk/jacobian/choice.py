@@ -12,7 +12,8 @@ from pinntk.errors import check_name
 from pinntk.jacobian.dense import dense
 from pinntk.jacobian.factored import factored, point_bytes
 from pinntk.jacobian.implicit import implicit
-from pinntk.jacobian.memory import CHUNK_BYTES, available_memory
+from pinntk.jacobian.machine import available_memory
+from pinntk.jacobian.memory import CHUNK_BYTES
 from pinntk.jacobian.model import model_dtype, parameter_count, parameters_by_name
 from pinntk.jacobian.operator import AbstractJacobian
 from pinntk.jacobian.plans import Use, make_plans, multiplications, rows_of
