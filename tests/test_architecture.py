@@ -52,6 +52,7 @@ LATE_IMPORTS = {
 
 #: Third-party packages that belong to certain rooms only.
 KEPT_TO = {
+    "psutil": {"jacobian"},
     "matplotlib": {"report"},
     "bokeh": {"report"},
     "jinja2": {"report"},

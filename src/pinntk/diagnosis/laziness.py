@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pinntk.jacobian import apply_transpose, cast, implicit, trainable
+from pinntk.jacobian import cast, implicit, trainable, vjp
 from pinntk.kernel import Dynamics, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
 
@@ -59,5 +59,5 @@ def laziness(
 def _moved(problem: Problem, model: Model, batch: Batch, vectors: Any) -> Model:
     """The model at θ − Jᵀ v."""
     parameters, rest = trainable(model)
-    step = apply_transpose(implicit(problem, model, batch), vectors)
+    step = vjp(implicit(problem, model, batch), vectors)
     return eqx.combine(jax.tree.map(lambda p, d: p - d, parameters, step), rest)

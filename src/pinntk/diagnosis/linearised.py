@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinntk.jacobian import apply_transpose, cast, implicit, trainable
+from pinntk.jacobian import cast, implicit, trainable, vjp
 from pinntk.kernel import TangentKernel
 from pinntk.problem import Batch, Model, Problem
 
@@ -80,7 +80,7 @@ def _field_and_moves(
     jacobian = implicit(problem, model, batch)
     field = lambda p: jax.vmap(problem.field(eqx.combine(p, rest)))(points)
     value, push = jax.linearize(field, parameters)
-    move = lambda v: -push(apply_transpose(jacobian, v))
+    move = lambda v: -push(vjp(jacobian, v))
     return value, jax.vmap(move)(vectors)
 
 

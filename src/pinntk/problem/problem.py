@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,24 +15,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion, Random, UniformGrid, check_region
-from pinntk.errors import PinntkError, ResidualError, check_name
+from pinntk.errors import PinntkError, check_name
 from pinntk.nets import Unknown, WithCoefficients, coefficients_of, declared
-from pinntk.tracing import merge_equal
-
-#: Folded into a key where points are to differ from those of any step.
-HELD_OUT = 2**32 - 1
-
-Model = Any  # any pytree that is a callable of one point
-
-
-class Sample(NamedTuple):
-    """The points of one condition, (n, d), with one target row for each where it is about data."""
-
-    points: Float[Array, "n d"]
-    targets: Array | None = None
-
-
-Batch = dict[str, Sample]
+from pinntk.problem.checks import check_fields, check_inside, check_residual
+from pinntk.problem.samples import HELD_OUT, Batch, Model, Sample, condition_key, draw
+from pinntk.program import explained, merge_equal
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +56,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         check_region("domain", self.domain)
-        object.__setattr__(self, "fields", _checked_fields(self.fields))
+        object.__setattr__(self, "fields", check_fields(self.fields))
         if not self.conditions:
             raise PinntkError("conditions", got="none", expected="at least one condition")
         names = [condition.name for condition in self.conditions]
@@ -78,38 +66,11 @@ class Problem:
                     "conditions", got=f"two named {name!r}", expected="distinct names"
                 )
         for condition in self.conditions:
-            self._check_region(condition)
+            check_inside(condition, self.domain)
         object.__setattr__(self, "conditions", tuple(self.conditions))
         for coordinate in self.hard.periodic if self.hard else ():
             check_name("coordinate", coordinate, self.domain.coordinates)
         object.__setattr__(self, "coefficients", declared(self.coefficients))
-
-    def _check_region(self, condition: Condition) -> None:
-        where = condition.where
-        if where.coordinates != self.domain.coordinates:
-            raise PinntkError(
-                f"where of condition {condition.name!r}",
-                got=f"coordinates {where.coordinates}",
-                expected=f"the domain's coordinates {self.domain.coordinates}, in that order",
-            )
-        if where is self.domain:
-            return
-        for part in where.parts:
-            outside = part.outside(self.domain)
-            if len(outside) == 0:
-                continue
-            if part.given is not None:
-                raise PinntkError(
-                    f"points of condition {condition.name!r}",
-                    got=f"{len(outside)} of {len(part.given)} outside the domain, "
-                    f"first {outside[0].tolist()}",
-                    expected=f"points of {self.domain}",
-                )
-            raise PinntkError(
-                f"where of condition {condition.name!r}",
-                got=f"{part}, which reaches outside the domain",
-                expected=f"a part of {self.domain}",
-            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -238,7 +199,8 @@ class Problem:
             extra = () if row.targets is None else (row.targets,)
             return jnp.asarray(condition.residual(field, row.points, *extra))
 
-        return merge_equal(residual)(row)
+        with explained(f"residual of condition {name!r}"):
+            return merge_equal(residual)(row)
 
     def losses(self, model: Model, batch: Batch) -> dict[str, Array]:
         """The unweighted loss of every condition: the mean of r² over its points and components."""
@@ -252,34 +214,7 @@ class Problem:
     def check(self, model: Model, batch: Batch) -> None:
         """Raise `ResidualError` with the condition's name where a residual cannot be used."""
         for name, sample in batch.items():
-            one = jax.tree.map(lambda a: a[0], sample)
-            try:
-                shape = jax.eval_shape(lambda row, n=name: self.residual_at(n, model, row), one)
-            except PinntkError as error:
-                raise ResidualError(
-                    f"residual of condition {name!r}",
-                    got=f"an error: {error}",
-                    expected="a residual of the model at one point",
-                ) from error
-            except Exception as error:
-                raise ResidualError(
-                    f"residual of condition {name!r}",
-                    got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-                    expected="a function (u, x) that returns a number or a vector at one point x",
-                ) from error
-            if not jnp.issubdtype(shape.dtype, jnp.floating):
-                raise ResidualError(
-                    f"residual of condition {name!r}",
-                    got=f"dtype {shape.dtype}",
-                    expected="a floating-point residual, which can be differentiated",
-                )
-            if len(shape.shape) > 1 or 0 in shape.shape:
-                raise ResidualError(
-                    f"residual of condition {name!r}",
-                    got=f"shape {shape.shape} at one point",
-                    expected="a scalar () or a vector (m,) with m ≥ 1",
-                    fix="Write it for one point; pinntk does the batching.",
-                )
+            check_residual(name, functools.partial(self.residual_at, name), model, sample)
 
     def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
         """Where errors are measured: 1,001 points in 1-D, about 10,000 in more dimensions.
@@ -296,58 +231,3 @@ class Problem:
         else:
             points = jnp.asarray(domain.uniform(count), float)
         return points if dtype is None else points.astype(dtype)
-
-
-def condition_key(key: PRNGKeyArray, index: int) -> PRNGKeyArray:
-    """The key of one condition, so that adding a condition does not move another's points."""
-    return jax.random.fold_in(key, index)
-
-
-def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
-    """New points for one condition."""
-    points = condition.where.sample(condition.sampler, int(condition.points), key)
-    dtype = points.dtype if dtype is None else dtype
-    targets = None if condition.targets is None else jnp.asarray(condition.targets, dtype)
-    return Sample(points.astype(dtype), targets)
-
-
-def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
-    """`count` points of every condition with their targets, drawn without replacement; all where fewer.
-
-    Every point is as likely as any other, so that a mean over them is right on average. The first
-    points are not: a union lays part after part, a grid row after row, and data may be sorted.
-    """
-    few = dict(batch)
-    for index, name in enumerate(sorted(batch)):
-        total = len(batch[name].points)
-        if total > count:
-            chosen = jax.random.permutation(jax.random.fold_in(key, index), total)[:count]
-            few[name] = jax.tree.map(lambda a, rows=chosen: a[rows], batch[name])
-    return few
-
-
-def _checked_fields(fields: Any) -> tuple[str, ...]:
-    one = isinstance(fields, str)
-    names = () if one or not isinstance(fields, Sequence) else tuple(fields)
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise PinntkError(
-            "fields",
-            got=repr(fields),
-            expected="a tuple with a name for each component of the unknown",
-            fix=f"Write fields=({fields!r},) for one component." if one else 'Such as ("u", "v").',
-        )
-    for name in names:
-        if names.count(name) > 1:
-            raise PinntkError("fields", got=f"two named {name!r}", expected="distinct names")
-    return names
-
-
-def relative_l2(prediction: Array, exact: Array) -> Array:
-    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components; the shapes must be equal."""
-    if jnp.shape(prediction) != jnp.shape(exact):
-        raise PinntkError(
-            "prediction",
-            got=f"shape {jnp.shape(prediction)}",
-            expected=f"the shape of the exact values, {jnp.shape(exact)}",
-        )
-    return jnp.sqrt(jnp.sum((prediction - exact) ** 2) / jnp.sum(exact**2))

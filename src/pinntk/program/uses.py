@@ -13,8 +13,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax.extend as jex
 import numpy as np
+
+from pinntk.program.interpreter import is_variable, live, pruned
 
 
 class Scale(NamedTuple):
@@ -52,29 +53,27 @@ class Product:
 
 
 class Uses(NamedTuple):
-    """The products, the first other use of a parameter by name, and the equations that only move one.
-
-    `live` holds the equations that the result depends on: derivatives often leave others behind.
-    """
+    """The products, and the first other use of a parameter by name."""
 
     products: tuple[Product, ...]
     other: Mapping[str, str]
-    moves: Mapping[int, str]
-    live: frozenset[int]
 
 
 def find_uses(jaxpr: Any, names: Sequence[str]) -> Uses:
     """How the first `len(names)` inputs of a jaxpr are used, by name."""
-    live = _live(jaxpr)
-    producers = {jaxpr.eqns[n].outvars[0]: jaxpr.eqns[n] for n in live}
+    numbers = live(jaxpr)
+    producers = {
+        variable: jaxpr.eqns[number]
+        for number in numbers
+        for variable in jaxpr.eqns[number].outvars
+    }
     views: dict[Any, View] = {
         variable: View(name, variable.aval.shape)
         for variable, name in zip(jaxpr.invars, names, strict=False)
     }
     products: list[Product] = []
     other: dict[str, str] = {}
-    moves: dict[int, str] = {}
-    for number in sorted(live):
+    for number in numbers:
         equation = jaxpr.eqns[number]
         sides = [i for i, atom in enumerate(equation.invars) if is_variable(atom) and atom in views]
         if not sides:
@@ -86,7 +85,6 @@ def find_uses(jaxpr: Any, names: Sequence[str]) -> Uses:
         product = _product(number, equation, largest, view) if len(sides) == 1 else None
         if moved is not None:
             views[equation.outvars[0]] = moved
-            moves[number] = view.name
             sides.remove(largest)
         elif product is not None:
             products.append(product)
@@ -103,28 +101,30 @@ def find_uses(jaxpr: Any, names: Sequence[str]) -> Uses:
     for name, found in shapes.items():
         if len(found) > 1:
             other.setdefault(name, "used in several shapes")
-    return Uses(tuple(products), other, moves, live)
+    return Uses(tuple(products), other)
 
 
-def is_variable(atom: Any) -> bool:
-    """Whether an operand is computed, not written into the program."""
-    return not isinstance(atom, jex.core.Literal)
+def with_plain_operands(jaxpr: Any, names: Sequence[str], products: Sequence[Product]) -> Any:
+    """The same program, in which a product takes its vectors, the parameter itself, and its scales.
 
-
-def _live(jaxpr: Any) -> frozenset[int]:
-    needed = {atom for atom in jaxpr.outvars if is_variable(atom)}
-    live = set()
-    for number in reversed(range(len(jaxpr.eqns))):
-        equation = jaxpr.eqns[number]
-        if equation.effects or any(variable in needed for variable in equation.outvars):
-            live.add(number)
-            needed |= {atom for atom in equation.invars if is_variable(atom)}
-    return frozenset(live)
+    What only prepared the matrix is no longer in it, nor anything else that the result does not need; so
+    a product is found by its result, not by its number.
+    """
+    parameters = dict(zip(names, jaxpr.invars, strict=False))
+    equations = list(jaxpr.eqns)
+    for product in products:
+        equation, view = equations[product.number], product.view
+        operands = [equation.invars[1 - product.side], parameters[view.name]]
+        operands += [scale.atom for scale in view.scales]
+        equations[product.number] = equation.replace(invars=operands)
+    return pruned(jaxpr.replace(eqns=equations))
 
 
 def _moved(equation: Any, side: int, view: View, producers: Mapping[Any, Any]) -> View | None:
     """The view that comes out of a transpose, a reshape or a scaling; None for anything else."""
     name = equation.primitive.name
+    if len(equation.outvars) != 1:  # none: a value is only shown, as by `jax.debug.print`
+        return None
     shape = tuple(equation.outvars[0].aval.shape)
     if name == "copy":
         return view

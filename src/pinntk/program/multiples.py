@@ -13,12 +13,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinntk.tracing import INLINED, RECOMPUTED, bind, inner_jaxpr
+from pinntk.program.interpreter import INLINED, RECOMPUTED, bind, interpret, is_variable
 
 #: One operand, whose entries stay in their order.
 RESHAPED = frozenset({"reshape", "squeeze", "expand_dims"})
@@ -37,7 +36,15 @@ class Multiple(NamedTuple):
 
 def evaluate(closed: Any, inputs: Sequence[Array]) -> list[Multiple]:
     """The outputs of a closed jaxpr, of which those that are proportional share their base."""
-    return _Program().run(closed.jaxpr, closed.consts, [Multiple(1.0, x) for x in inputs])
+    program = _Program()
+    return interpret(
+        closed.jaxpr,
+        closed.consts,
+        [Multiple(1.0, x) for x in inputs],
+        program.rule,
+        constant=program.constant,
+        inlined=INLINED | RECOMPUTED,
+    )
 
 
 class _Program:
@@ -49,26 +56,14 @@ class _Program:
         self.sources: dict[int, Any] = {}
         self.order: dict[int, tuple[int, Any]] = {}
 
-    def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Multiple]) -> list[Multiple]:
-        environment: dict[Any, Multiple] = {}
-        environment.update(
-            zip(jaxpr.constvars, (Multiple(1.0, const) for const in consts), strict=True)
-        )
-        environment.update(zip(jaxpr.invars, inputs, strict=True))
+    def rule(self, equation: Any, operands: list[Multiple]) -> list[Multiple]:
+        """One equation on multiples: a linear operation moves the numbers to its result."""
+        found = self._proportional(equation, operands)
+        return self._others(equation, operands) if found is None else [found]
 
-        def read(atom: Any) -> Multiple:
-            return self._literal(atom) if isinstance(atom, jex.core.Literal) else environment[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [read(atom) for atom in equation.invars]
-            inner = inner_jaxpr(equation, INLINED | RECOMPUTED)
-            if inner is not None:
-                outputs = self.run(inner.jaxpr, inner.consts, operands)
-            else:
-                found = self._proportional(equation, operands)
-                outputs = self._others(equation, operands) if found is None else [found]
-            environment.update(zip(equation.outvars, outputs, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
+    def constant(self, atom: Any, value: Any) -> Multiple:
+        """What is written into the program: real numbers are multiples of 1."""
+        return Multiple(1.0, value) if is_variable(atom) else self._literal(atom)
 
     def _literal(self, atom: Any) -> Multiple:
         value = atom.val
@@ -92,7 +87,8 @@ class _Program:
     def _proportional(self, equation: Any, operands: list[Multiple]) -> Multiple | None:
         """The result of a linear operation; None for any other."""
         name = equation.primitive.name
-        if not all(_is_real(atom.aval) for atom in (*equation.invars, equation.outvars[0])):
+        atoms = (*equation.invars, *equation.outvars)
+        if len(equation.outvars) != 1 or not all(_is_real(atom.aval) for atom in atoms):
             return None
         if name == "neg":
             return Multiple(-operands[0].coefficient, operands[0].base)
