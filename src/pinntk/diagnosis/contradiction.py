@@ -8,10 +8,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.domain import AbstractRegion, Box, Points, Union
-from pinntk.jacobian import model_dtype
-from pinntk.kernel import tangent_kernel
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Sample
 
 #: Points of data that are looked at, the first so many.
 DATA = 64
@@ -34,21 +33,20 @@ class Clash(NamedTuple):
     relative: float
 
 
-def find_clash(problem: Problem, model: Model) -> Clash | None:
+def find_clash(subject: AbstractSubject) -> Clash | None:
     """The worst clash at corners, middles of faces and data points; None where there is none.
 
     Rows i and j of the Jacobian at one point ask for the same thing where J_i = c J_j. Then r_i − c r_j
     is what no parameters can change.
     """
-    batch = _probes(problem, model)
+    batch = _probes(subject)
     if not batch:
         return None
-    kernel = tangent_kernel(problem, model, batch)
-    residuals = problem.residuals(model, batch)
+    model = subject.draws[0].model
+    kernel, residuals = subject.kernel(model, batch), subject.residuals(model, batch)
     names, places, values, rms = [], [], [], {}
     for name in kernel.names:
-        r = np.asarray(residuals[name], np.float64)
-        r = r.reshape(len(r), -1)
+        r = residuals[name]
         rms[name] = float(np.sqrt(np.mean(r**2)))
         points = np.asarray(batch[name].points, np.float64)
         names += [name] * r.size
@@ -75,9 +73,9 @@ def find_clash(problem: Problem, model: Model) -> Clash | None:
     return worst
 
 
-def _probes(problem: Problem, model: Model) -> Batch:
+def _probes(subject: AbstractSubject) -> Batch:
     """Corners and middles of every region, and the data, for all conditions that hold there."""
-    dtype = model_dtype(model)
+    problem, dtype = subject.problem, subject.dtype
     places = np.concatenate([_places(c.where) for c in problem.conditions])
     batch = {}
     for condition in problem.conditions:
