@@ -9,10 +9,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.domain import GIVEN, AbstractRegion, evenly
-from pinntk.jacobian import model_dtype
-from pinntk.kernel import tangent_kernel
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Sample
 
 #: Two rows of the Jacobian are the same demand where the cosine between them is 1 up to this: float64
 #: leaves 1e-15 of it, and different points or derivatives of a network differ by far more.
@@ -33,21 +32,20 @@ class Clash(NamedTuple):
     relative: float
 
 
-def find_clash(problem: Problem, model: Model) -> Clash | None:
+def find_clash(subject: AbstractSubject) -> Clash | None:
     """The worst clash at corners, edges, points of faces and data; None where there is none.
 
     Rows i and j of the Jacobian at one point ask for the same thing where J_i = c J_j. Then r_i − c r_j
     is what no parameters can change.
     """
-    batch = _probes(problem, model)
+    batch = _probes(subject)
     if not batch:
         return None
-    kernel = tangent_kernel(problem, model, batch)
-    residuals = problem.residuals(model, batch)
+    model = subject.draws[0].model
+    kernel, residuals = subject.kernel(model, batch), subject.residuals(model, batch)
     names, places, values, rms = [], [], [], {}
     for name in kernel.names:
-        r = np.asarray(residuals[name], np.float64)
-        r = r.reshape(len(r), -1)
+        r = residuals[name]
         rms[name] = float(np.sqrt(np.mean(r**2)))
         points = np.asarray(batch[name].points, np.float64)
         names += [name] * r.size
@@ -74,9 +72,9 @@ def find_clash(problem: Problem, model: Model) -> Clash | None:
     return worst
 
 
-def _probes(problem: Problem, model: Model) -> Batch:
+def _probes(subject: AbstractSubject) -> Batch:
     """What is special in every region, and where regions meet, for all conditions that hold there."""
-    dtype = model_dtype(model)
+    problem, dtype = subject.problem, subject.dtype
     places = _places([c.where for c in problem.conditions])
     batch = {}
     for condition in problem.conditions:

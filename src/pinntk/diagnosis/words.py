@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def percent(share: float) -> str:
@@ -37,3 +38,18 @@ def rounded(value: float) -> int:
     """Two significant digits, as a whole number."""
     digits = max(0, math.floor(math.log10(abs(value))) - 1)
     return int(round(value / 10**digits) * 10**digits)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [
+        [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
+        for pairs in (zip(row, widths, strict=True) for row in (head, *rows))
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def quoted(names: Sequence[str]) -> str:
+    """'a' and 'b'."""
+    return " and ".join(f"'{name}'" for name in names)
