@@ -117,7 +117,26 @@ def error_by_hand(leaves):
     return np.linalg.norm(u - np.exp(-x)) / np.linalg.norm(np.exp(-x))
 
 
-def train_by_hand(leaves, update, *, every, keep=0.0, subsample=None, redraw_every=REDRAW):
+def drawn_by_hand(points, count, step):
+    """`count` points of every condition, drawn with the run's key and the step; the rows as they are."""
+    key = jax.random.fold_in(jax.random.fold_in(KEY, 2**32 - 2), step)
+    drawn = {}
+    for index, name in enumerate(("residual", "start")):
+        rows = jax.random.permutation(jax.random.fold_in(key, index), len(points[name]))
+        drawn[name] = points[name][rows[:count]] if len(rows) > (count or 9) else points[name]
+    return drawn
+
+
+def train_by_hand(
+    leaves,
+    update,
+    *,
+    every,
+    keep=0.0,
+    subsample=None,
+    redraw_every=REDRAW,
+    draw=drawn_by_hand,
+):
     """23 steps: redraw, then weights, then the update with ∇ Σ λ_k L_k. Rows by step, final numbers."""
     weights = {"start": 1.0, "residual": 1.0}
 
@@ -130,7 +149,7 @@ def train_by_hand(leaves, update, *, every, keep=0.0, subsample=None, redraw_eve
     for step in range(STEPS):
         points = points_by_hand(step, redraw_every)
         if step % every == 0:
-            rates = rates_by_hand(leaves, {k: p[:subsample] for k, p in points.items()})
+            rates = rates_by_hand(leaves, draw(points, subsample, step))
             fresh = {k: sum(rates.values()) / rates[k] for k in rates}
             weights = {k: keep * weights[k] + (1 - keep) * fresh[k] for k in weights}
         if step in LOGGED:
@@ -231,7 +250,14 @@ def test_gradient_descent_equals_the_loop_by_hand(descent):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"every": 5}, {"keep": 0.0}, {"subsample": None}, {"redraw_every": None}]
+    "wrong",
+    [
+        {"every": 5},
+        {"keep": 0.0},
+        {"subsample": None},
+        {"redraw_every": None},
+        {"draw": lambda points, count, _: {k: p[:count] for k, p in points.items()}},
+    ],
 )
 def test_control_another_rule_by_hand_is_told_apart(descent, wrong):
     with pytest.raises(AssertionError, match="Not equal"):
