@@ -22,7 +22,8 @@ def arguments_of(
 ) -> Callable[..., list[Argument]]:
     """A function that gives what `function` passes to the primitives of these names, in their order.
 
-    Equations none of whose operands depend on the arguments are left out. It sees into calls of any kind, not into loops and branches, and it can be batched and compiled.
+    Equations none of whose operands depend on the arguments are left out. It sees into calls of any
+    kind, not into loops and branches, and it can be batched and compiled.
     """
 
     def recorded(*arguments: Any) -> list[Argument]:
