@@ -11,9 +11,12 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet, initial_velocity
 from pinntk.domain import Random, SpaceTime, Union
+from pinntk.library._parameters import positive
+from pinntk.library._presets import adam_setup
+from pinntk.optim import adam
 from pinntk.problem import Problem
-from pinntk.problems._parameters import positive
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Network, Setup, Training, natural_setup, standard_scaling
+from pinntk.weighting import NTKWeights
 
 
 def wave1d(c: float = 2.0, a: float = 4.0) -> Problem:
@@ -27,48 +30,46 @@ def wave1d(c: float = 2.0, a: float = 4.0) -> Problem:
     **Conditions**, grouped as in the paper: `values` (u at t = 0 and at the walls, a third of the
     points each), `velocity` (u_t at t = 0), `residual`.
     """
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=2000)
-    return _wave1d(c, a, values=192, velocity=64, residual=1024, options={}, recipe=recipe)
+    return _wave1d(c, a, values=192, velocity=64, residual=1024)
 
 
-def wave1d_paper(c: float = 2.0, a: float = 4.0) -> Problem:
+def wave1d_adam(c: float = 2.0, a: float = 4.0) -> Setup:
+    """`wave1d` with Adam for 20,000 steps."""
+    return adam_setup(wave1d(c, a), steps=20_000, decay_steps=2000)
+
+
+def wave1d_natural_gradient(c: float = 2.0, a: float = 4.0) -> Setup:
+    """`wave1d` with 2,500 natural-gradient steps and Algorithm 1."""
+    return natural_setup(
+        wave1d(c, a),
+        points={"values": 240, "velocity": 80, "residual": 900},
+        weighting=NTKWeights(every=50),
+        steps=2500,
+        bias_std=0.0,
+        input_scale=1.5,
+    )
+
+
+def wave1d_paper(c: float = 2.0, a: float = 4.0) -> Setup:
     """`wave1d` in the paper's setting: 300 random points per condition, new ones at every step.
 
-    A 3×500 tanh network with Xavier normal weights and zero biases, normalised inputs, Adam at
+    A 3×500 tanh network with Xavier normal weights and zero biases, normalized inputs, Adam at
     1e-3 × 0.9 per 1,000 steps, 80,000 steps, Algorithm 1 every 100 steps (figures 6 to 8). `values`
     counts three times, for the authors' code adds up the means over t = 0 and over either wall.
     """
-    recipe = Recipe(
-        width=500,
-        depth=3,
-        activation="tanh",
-        parametrization="standard",
-        initializer="glorot",
-        bias_std=0.0,
-        scaling="standard",
-        optimizer="adam",
-        learning_rate=1e-3,
-        decay_rate=0.9,
-        decay_steps=1000,
-        steps=80_000,
-        weighting="ntk",
-        every=100,
-        weights={"values": 3.0},
-        dtype="float32",
+    problem = _wave1d(
+        c, a, values=300, velocity=300, residual=300, sampler=Random(), redraw_every=1
     )
-    redrawn = {"sampler": Random(), "redraw_every": 1}
-    return _wave1d(c, a, values=300, velocity=300, residual=300, options=redrawn, recipe=recipe)
+    training = Training(
+        adam(1e-3, decay_rate=0.9, decay_steps=1000),
+        steps=80_000,
+        weighting=NTKWeights(every=100, factors={"values": 3.0}),
+    )
+    return Setup(problem, training, Network(width=500, depth=3, scaling=standard_scaling))
 
 
 def _wave1d(
-    c: float,
-    a: float,
-    *,
-    values: int,
-    velocity: int,
-    residual: int,
-    options: dict[str, Any],
-    recipe: Recipe,
+    c: float, a: float, *, values: int, velocity: int, residual: int, **options: Any
 ) -> Problem:
     c, a = positive("c", c), positive("a", a)
     domain = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -88,8 +89,4 @@ def _wave1d(
         initial_velocity("velocity", domain, 0.0, velocity, **options),
         Condition("residual", wave, domain, residual, **options),
     ]
-    points = {"values": 240, "velocity": 80, "residual": 900}
-    small = natural(
-        input_scale=1.5, bias_std=0.0, points=points, weighting="ntk", every=50, steps=2500
-    )
-    return Problem("wave1d", domain, conditions, solution=solution, recipe=recipe, natural=small)
+    return Problem("wave1d", domain, conditions, solution=solution)

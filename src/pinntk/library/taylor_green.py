@@ -10,9 +10,10 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, periodic
 from pinntk.domain import SpaceTime
+from pinntk.library._parameters import positive
+from pinntk.library._presets import adam_setup
 from pinntk.problem import Problem
-from pinntk.problems._parameters import positive
-from pinntk.recipe import Recipe
+from pinntk.training import Setup, natural_setup
 
 
 def taylor_green2d(nu: float = 0.1) -> Problem:
@@ -61,7 +62,14 @@ def taylor_green2d(nu: float = 0.1) -> Problem:
         periodic("periodic_y", domain, "y", 128),
         Condition("pressure", corner, domain.face(x=0.0, y=0.0), 32),
     ]
-    recipe = Recipe(steps=12_000, decay_rate=0.9, decay_steps=2000)
-    return Problem(
-        "taylor_green2d", domain, conditions, ("u", "v", "p"), solution=solution, recipe=recipe
-    )
+    return Problem("taylor_green2d", domain, conditions, ("u", "v", "p"), solution=solution)
+
+
+def taylor_green2d_adam(nu: float = 0.1) -> Setup:
+    """`taylor_green2d` with Adam for 12,000 steps."""
+    return adam_setup(taylor_green2d(nu), steps=12_000, decay_steps=2000)
+
+
+def taylor_green2d_natural_gradient(nu: float = 0.1) -> Setup:
+    """`taylor_green2d` with the natural gradient as it comes."""
+    return natural_setup(taylor_green2d(nu))

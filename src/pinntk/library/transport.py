@@ -10,9 +10,10 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, periodic
 from pinntk.domain import SpaceTime
+from pinntk.library._parameters import finite, positive
+from pinntk.library._presets import adam_setup
 from pinntk.problem import HardConstraints, Problem
-from pinntk.problems._parameters import finite, positive
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Setup, natural_setup
 
 
 def heat1d(kappa: float = 0.1) -> Problem:
@@ -39,8 +40,17 @@ def heat1d(kappa: float = 0.1) -> Problem:
         initial_value("initial", domain, solution, 128),
         Condition("residual", heat, domain, 512),
     ]
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
-    return Problem("heat1d", domain, conditions, solution=solution, recipe=recipe)
+    return Problem("heat1d", domain, conditions, solution=solution)
+
+
+def heat1d_adam(kappa: float = 0.1) -> Setup:
+    """`heat1d` with Adam for 20,000 steps."""
+    return adam_setup(heat1d(kappa), steps=20_000, decay_steps=1000)
+
+
+def heat1d_natural_gradient(kappa: float = 0.1) -> Setup:
+    """`heat1d` with the natural gradient as it comes."""
+    return natural_setup(heat1d(kappa))
 
 
 def advection1d(c: float = 1.0) -> Problem:
@@ -53,8 +63,17 @@ def advection1d(c: float = 1.0) -> Problem:
 
     **Conditions:** `initial`, `periodic` (u alone: the equation is of first order), `residual`.
     """
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
-    return _transport("advection1d", finite("c", c), period=1.0, residual=512, recipe=recipe)
+    return _transport("advection1d", finite("c", c), period=1.0, residual=512)
+
+
+def advection1d_adam(c: float = 1.0) -> Setup:
+    """`advection1d` with Adam for 20,000 steps."""
+    return adam_setup(advection1d(c), steps=20_000, decay_steps=1000)
+
+
+def advection1d_natural_gradient(c: float = 1.0) -> Setup:
+    """`advection1d` with 800 natural-gradient steps of a sine network that holds the other conditions."""
+    return _transport_natural_gradient(advection1d(c))
 
 
 def convection1d(beta: float = 50.0) -> Problem:
@@ -69,11 +88,25 @@ def convection1d(beta: float = 50.0) -> Problem:
     points).
     """
     beta = finite("beta", beta)
-    recipe = Recipe(steps=40_000, decay_rate=0.9, decay_steps=2000)
-    return _transport("convection1d", beta, period=2 * math.pi, residual=1024, recipe=recipe)
+    return _transport("convection1d", beta, period=2 * math.pi, residual=1024)
 
 
-def _transport(name: str, speed: float, *, period: float, residual: int, recipe: Recipe) -> Problem:
+def convection1d_adam(beta: float = 50.0) -> Setup:
+    """`convection1d` with Adam for 40,000 steps."""
+    return adam_setup(convection1d(beta), steps=40_000, decay_steps=2000)
+
+
+def convection1d_natural_gradient(beta: float = 50.0) -> Setup:
+    """`convection1d` with 800 natural-gradient steps of a sine network that holds the other conditions."""
+    return _transport_natural_gradient(convection1d(beta))
+
+
+def _transport_natural_gradient(problem: Problem) -> Setup:
+    points = {"residual": 1500}
+    return natural_setup(problem, points=points, steps=800, activation=jnp.sin, hard=True)
+
+
+def _transport(name: str, speed: float, *, period: float, residual: int) -> Problem:
     wave = 2 * math.pi / period
     domain = SpaceTime(x=(0.0, period), t=(0.0, 1.0))
 
@@ -95,7 +128,5 @@ def _transport(name: str, speed: float, *, period: float, residual: int, recipe:
         domain,
         conditions,
         solution=solution,
-        recipe=recipe,
-        natural=natural(activation="sin", hard=True, points={"residual": 1500}, steps=800),
         hard=HardConstraints(("initial", "periodic"), start, ("x",)),
     )

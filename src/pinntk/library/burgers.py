@@ -14,9 +14,10 @@ from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet, initial_value
 from pinntk.domain import SpaceTime
 from pinntk.errors import PinntkError
+from pinntk.library._parameters import positive
+from pinntk.library._presets import adam_setup
 from pinntk.problem import HardConstraints, Problem
-from pinntk.problems._parameters import positive
-from pinntk.recipe import Recipe, natural
+from pinntk.training import ResidualAdaptive, Setup, natural_setup
 
 #: Spacing of the quadrature nodes (for ν ≤ 1), and how far they go beyond the last peak. With these
 #: the rule differs from one of a third of the spacing by less than 3e-14 for ν from 1e-4 to 10.
@@ -60,20 +61,28 @@ def burgers1d(nu: float = 0.01 / math.pi) -> Problem:
         domain,
         conditions,
         solution=cole_hopf(nu),
-        recipe=Recipe(steps=12_000, decay_rate=0.9, decay_steps=1000),
-        natural=natural(
-            width=16,
-            depth=3,
-            input_scale=2.0,
-            hard=True,
-            points={"residual": 4000},
-            resampling="residual",
-            resample_every=150,
-            steps=900,
-        ),
         hard=HardConstraints(
             ("boundary", "initial"), lambda p, u: initial(p) + p[1] * (1 - p[0] ** 2) * u
         ),
+    )
+
+
+def burgers1d_adam(nu: float = 0.01 / math.pi) -> Setup:
+    """`burgers1d` with Adam for 12,000 steps."""
+    return adam_setup(burgers1d(nu), steps=12_000, decay_steps=1000)
+
+
+def burgers1d_natural_gradient(nu: float = 0.01 / math.pi) -> Setup:
+    """`burgers1d` with 900 natural-gradient steps; points follow the residual, u is exact at the rim."""
+    return natural_setup(
+        burgers1d(nu),
+        points={"residual": 4000},
+        resampling=ResidualAdaptive(every=150),
+        steps=900,
+        width=16,
+        depth=3,
+        input_scale=2.0,
+        hard=True,
     )
 
 

@@ -12,10 +12,11 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, initial_value, periodic
 from pinntk.domain import SpaceTime
+from pinntk.library._parameters import between
+from pinntk.library._presets import adam_setup
+from pinntk.library.spectral import Evolution, Series, solve
 from pinntk.problem import HardConstraints, Problem
-from pinntk.problems._parameters import between
-from pinntk.problems.spectral import Evolution, Series, solve
-from pinntk.recipe import Recipe, natural
+from pinntk.training import ProgressivePoints, Setup, natural_setup
 
 
 def kdv1d(mu: float = 0.022) -> Problem:
@@ -55,21 +56,32 @@ def kdv1d(mu: float = 0.022) -> Problem:
         domain,
         conditions,
         solution=solution,
-        recipe=Recipe(steps=60_000, decay_rate=0.9, decay_steps=2000),
-        natural=natural(
-            width=30,
-            depth=3,
-            input_scale=2.0,
-            hard=True,
-            harmonics=2,
-            points={"residual": 8192},
-            resampling="growing",
-            resample_every=80,
-            steps=600,
-        ),
         hard=HardConstraints(
             ("initial", "periodic"), lambda p, value: initial(p) + p[1] * value, ("x",)
         ),
+    )
+
+
+def kdv1d_adam(mu: float = 0.022) -> Setup:
+    """`kdv1d` with Adam for 60,000 steps."""
+    return adam_setup(kdv1d(mu), steps=60_000, decay_steps=2000)
+
+
+def kdv1d_natural_gradient(mu: float = 0.022) -> Setup:
+    """`kdv1d` with 600 natural-gradient steps; the points grow in number up to 8,192.
+
+    The initial value and periodicity are built into the network.
+    """
+    return natural_setup(
+        kdv1d(mu),
+        points={"residual": 8192},
+        resampling=ProgressivePoints(every=80),
+        steps=600,
+        width=30,
+        depth=3,
+        input_scale=2.0,
+        hard=True,
+        harmonics=2,
     )
 
 

@@ -10,9 +10,11 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition
 from pinntk.domain import Box
+from pinntk.library._parameters import positive
+from pinntk.library._presets import adam_setup
 from pinntk.problem import Problem
-from pinntk.problems._parameters import positive
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Setup, natural_setup
+from pinntk.weighting import NTKWeights
 
 
 def kovasznay2d(re: float = 20.0) -> Problem:
@@ -60,18 +62,20 @@ def kovasznay2d(re: float = 20.0) -> Problem:
         Condition("boundary", boundary, domain.faces(), 256),
         Condition("pressure", outlet, domain.face(x=1.0), 32),
     ]
-    return Problem(
-        "kovasznay2d",
-        domain,
-        conditions,
-        ("u", "v", "p"),
-        solution=solution,
-        recipe=Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000),
-        natural=natural(
-            input_scale=1.0,
-            points={"momentum": 800, "continuity": 800, "boundary": 320},
-            weighting="ntk",
-            every=50,
-            steps=1000,
-        ),
+    return Problem("kovasznay2d", domain, conditions, ("u", "v", "p"), solution=solution)
+
+
+def kovasznay2d_adam(re: float = 20.0) -> Setup:
+    """`kovasznay2d` with Adam for 20,000 steps."""
+    return adam_setup(kovasznay2d(re), steps=20_000, decay_steps=1000)
+
+
+def kovasznay2d_natural_gradient(re: float = 20.0) -> Setup:
+    """`kovasznay2d` with 1,000 natural-gradient steps and Algorithm 1."""
+    return natural_setup(
+        kovasznay2d(re),
+        points={"momentum": 800, "continuity": 800, "boundary": 320},
+        weighting=NTKWeights(every=50),
+        steps=1000,
+        input_scale=1.0,
     )

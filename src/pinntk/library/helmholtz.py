@@ -10,9 +10,11 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import Box
+from pinntk.library._parameters import positive
+from pinntk.library._presets import adam_setup
 from pinntk.problem import Problem
-from pinntk.problems._parameters import positive
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Setup, natural_setup
+from pinntk.weighting import NTKWeights
 
 
 def helmholtz2d(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Problem:
@@ -42,9 +44,21 @@ def helmholtz2d(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Problem:
         dirichlet("boundary", domain.faces(), solution, 256),
         Condition("residual", helmholtz, domain, 512),
     ]
-    recipe = Recipe(steps=30_000, decay_rate=0.9, decay_steps=2000)
-    points = {"boundary": 300, "residual": 1200}
-    one_layer = natural(width=60, depth=1, points=points, weighting="ntk", every=50, steps=2500)
-    return Problem(
-        "helmholtz2d", domain, conditions, solution=solution, recipe=recipe, natural=one_layer
+    return Problem("helmholtz2d", domain, conditions, solution=solution)
+
+
+def helmholtz2d_adam(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Setup:
+    """`helmholtz2d` with Adam for 30,000 steps."""
+    return adam_setup(helmholtz2d(a1, a2, k), steps=30_000, decay_steps=2000)
+
+
+def helmholtz2d_natural_gradient(a1: float = 1.0, a2: float = 4.0, k: float = 1.0) -> Setup:
+    """`helmholtz2d` with 2,500 natural-gradient steps of a network with one hidden layer."""
+    return natural_setup(
+        helmholtz2d(a1, a2, k),
+        points={"boundary": 300, "residual": 1200},
+        weighting=NTKWeights(every=50),
+        steps=2500,
+        width=60,
+        depth=1,
     )

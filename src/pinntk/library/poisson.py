@@ -10,9 +10,12 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import AbstractSampler, Box, Interval, Sobol, UniformGrid
+from pinntk.library._parameters import positive, whole
+from pinntk.library._presets import adam_setup
+from pinntk.nets import StandardParametrization, lecun
+from pinntk.optim import gradient_descent
 from pinntk.problem import Problem
-from pinntk.problems._parameters import positive, whole
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Network, Setup, Training, natural_setup, points_scaling
 
 
 def poisson1d(a: float = 1.0) -> Problem:
@@ -25,38 +28,40 @@ def poisson1d(a: float = 1.0) -> Problem:
 
     **Conditions:** `boundary` (2 points), `residual` (256 points).
     """
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
-    return _poisson1d(a, boundary=2, residual=256, sampler=Sobol(), recipe=recipe)
+    return _poisson1d(a, boundary=2, residual=256, sampler=Sobol())
 
 
-def poisson1d_paper(a: float = 4.0) -> Problem:
+def poisson1d_adam(a: float = 1.0) -> Setup:
+    """`poisson1d` with Adam for 20,000 steps."""
+    return adam_setup(poisson1d(a), steps=20_000, decay_steps=1000)
+
+
+def poisson1d_natural_gradient(a: float = 1.0) -> Setup:
+    """`poisson1d` with 2,000 natural-gradient steps of a network with one hidden layer."""
+    return natural_setup(poisson1d(a), steps=2000, width=60, depth=1)
+
+
+def poisson1d_paper(a: float = 4.0) -> Setup:
     """`poisson1d` in the setting of the paper's authors (figure 4 and their published notebook).
 
     50 copies of each end, 100 equally spaced interior points, one hidden layer of 100 tanh units in
-    the standard parametrisation (weights N(0, 1/fan_in), biases N(0, 1)), inputs normalised by the
+    the standard parametrization (weights N(0, 1/fan_in), biases N(0, 1)), inputs normalized by the
     mean and deviation of the interior points, 40,000 steps of full-batch gradient descent at 1e-5,
     no weights.
     """
-    recipe = Recipe(
-        width=100,
-        depth=1,
-        activation="tanh",
-        parametrization="standard",
-        initializer="lecun",
-        bias_std=1.0,
-        scaling="points",
-        optimizer="sgd",
-        learning_rate=1e-5,
-        steps=40_000,
-        weighting="fixed",
-        dtype="float32",
+    return Setup(
+        _poisson1d(a, boundary=100, residual=100, sampler=UniformGrid()),
+        Training(gradient_descent(1e-5), steps=40_000),
+        Network(
+            width=100,
+            depth=1,
+            parametrization=StandardParametrization(lecun, bias_std=1.0),
+            scaling=points_scaling,
+        ),
     )
-    return _poisson1d(a, boundary=100, residual=100, sampler=UniformGrid(), recipe=recipe)
 
 
-def _poisson1d(
-    a: float, *, boundary: int, residual: int, sampler: AbstractSampler, recipe: Recipe
-) -> Problem:
+def _poisson1d(a: float, *, boundary: int, residual: int, sampler: AbstractSampler) -> Problem:
     frequency = positive("a", a) * math.pi
     domain = Interval(x=(0.0, 1.0))
 
@@ -72,10 +77,7 @@ def _poisson1d(
         dirichlet("boundary", domain.faces(), solution, boundary),
         Condition("residual", poisson, domain, residual, sampler=sampler),
     ]
-    one_layer = natural(width=60, depth=1, steps=2000)
-    return Problem(
-        "poisson1d", domain, conditions, solution=solution, recipe=recipe, natural=one_layer
-    )
+    return Problem("poisson1d", domain, conditions, solution=solution)
 
 
 def poisson_nd(d: float = 5) -> Problem:
@@ -99,8 +101,14 @@ def poisson_nd(d: float = 5) -> Problem:
         dirichlet("boundary", domain.faces(), solution, 512),
         Condition("residual", poisson, domain, 1024),
     ]
-    recipe = Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000)
-    small = natural(width=40, depth=1, input_scale=1.5, steps=1500)
-    return Problem(
-        "poisson_nd", domain, conditions, solution=solution, recipe=recipe, natural=small
-    )
+    return Problem("poisson_nd", domain, conditions, solution=solution)
+
+
+def poisson_nd_adam(d: float = 5) -> Setup:
+    """`poisson_nd` with Adam for 20,000 steps."""
+    return adam_setup(poisson_nd(d), steps=20_000, decay_steps=1000)
+
+
+def poisson_nd_natural_gradient(d: float = 5) -> Setup:
+    """`poisson_nd` with 1,500 natural-gradient steps of a network with one hidden layer."""
+    return natural_setup(poisson_nd(d), steps=1500, width=40, depth=1, input_scale=1.5)

@@ -12,10 +12,12 @@ from jaxtyping import Array
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, initial_value, periodic
 from pinntk.domain import SpaceTime
+from pinntk.library._parameters import between
+from pinntk.library._presets import adam_setup
+from pinntk.library.spectral import Evolution, Kink, Series, solve
 from pinntk.problem import HardConstraints, Problem
-from pinntk.problems._parameters import between
-from pinntk.problems.spectral import Evolution, Kink, Series, solve
-from pinntk.recipe import Recipe, natural
+from pinntk.training import Setup, natural_setup
+from pinntk.weighting import Fixed
 
 #: The width of the Gaussian from which `reaction_diffusion1d` starts.
 WIDTH = math.pi / 4
@@ -62,19 +64,30 @@ def allen_cahn1d(d: float = 1e-4) -> Problem:
         domain,
         conditions,
         solution=solution,
-        recipe=Recipe(steps=60_000, decay_rate=0.9, decay_steps=2000),
-        natural=natural(
-            width=16,
-            depth=3,
-            input_scale=2.0,
-            hard=True,
-            # What is left of the error lies at the kink at the start, where no smooth network can have
-            # both the initial value and a small residual; the weight decides for the value.
-            points={"initial": 800, "residual": 3000},
-            weights={"initial": 100.0},
-            steps=1500,
-        ),
         hard=HardConstraints(("periodic",), periodic=("x",)),
+    )
+
+
+def allen_cahn1d_adam(d: float = 1e-4) -> Setup:
+    """`allen_cahn1d` with Adam for 60,000 steps."""
+    return adam_setup(allen_cahn1d(d), steps=60_000, decay_steps=2000)
+
+
+def allen_cahn1d_natural_gradient(d: float = 1e-4) -> Setup:
+    """`allen_cahn1d` with 1,500 natural-gradient steps of a periodic network.
+
+    What is left of the error lies at the kink at the start, where no smooth network can have both the
+    initial value and a small residual; the weight 100 on `initial` decides for the value.
+    """
+    return natural_setup(
+        allen_cahn1d(d),
+        points={"initial": 800, "residual": 3000},
+        weighting=Fixed({"initial": 100.0}),
+        steps=1500,
+        width=16,
+        depth=3,
+        input_scale=2.0,
+        hard=True,
     )
 
 
@@ -134,10 +147,18 @@ def reaction_diffusion1d(nu: float = 5.0, rho: float = 5.0) -> Problem:
         domain,
         conditions,
         solution=solution,
-        recipe=Recipe(steps=20_000, decay_rate=0.9, decay_steps=1000),
-        natural=natural(input_scale=2.0, hard=True, steps=600),
         hard=HardConstraints(("periodic",), periodic=("x",)),
     )
+
+
+def reaction_diffusion1d_adam(nu: float = 5.0, rho: float = 5.0) -> Setup:
+    """`reaction_diffusion1d` with Adam for 20,000 steps."""
+    return adam_setup(reaction_diffusion1d(nu, rho), steps=20_000, decay_steps=1000)
+
+
+def reaction_diffusion1d_natural_gradient(nu: float = 5.0, rho: float = 5.0) -> Setup:
+    """`reaction_diffusion1d` with 600 natural-gradient steps of a periodic network."""
+    return natural_setup(reaction_diffusion1d(nu, rho), steps=600, input_scale=2.0, hard=True)
 
 
 @functools.lru_cache(maxsize=8)
