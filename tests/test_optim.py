@@ -8,7 +8,7 @@ import pytest
 
 from helpers import assert_close
 from pinntk.errors import PinntkError
-from pinntk.optim import FirstOrder, adam, exponential_decay, gradient_descent
+from pinntk.optim import FirstOrder, adam, ExponentialDecay, gradient_descent
 
 MATRIX = np.array([[3.0, 1.0], [1.0, 2.0]])
 START = np.array([1.0, -2.0])
@@ -109,7 +109,7 @@ def test_adam_s_default_learning_rate():
     assert_close(adam().learning_rate(0), np.float32(1e-3))
 
 
-@pytest.mark.parametrize("make", [adam, gradient_descent, exponential_decay])
+@pytest.mark.parametrize("make", [adam, gradient_descent, ExponentialDecay])
 @pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan"), float("inf"), "1e-3", None])
 def test_a_bad_learning_rate_is_named(make, rate):
     with pytest.raises(PinntkError) as error:

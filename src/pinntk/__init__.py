@@ -2,8 +2,8 @@
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`diagnose`,
-`tangent_kernel`, `spectrum`), train it (`train` with `NTKWeights`).
+State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`tangent_kernel`,
+`spectrum`), train it (`train` with a `Training`).
 """
 
 from importlib.metadata import version as _version
@@ -18,16 +18,6 @@ from pinntk.conditions import (
     observations,
     periodic,
     robin,
-)
-from pinntk.diagnosis import (
-    Diagnosis,
-    Finding,
-    FirstLook,
-    Illness,
-    Remedy,
-    Severity,
-    diagnose,
-    first_look,
 )
 from pinntk.domain import (
     Box,
@@ -73,13 +63,17 @@ from pinntk.optim import (
     gradient_descent,
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
-from pinntk.problems import library_problem
-from pinntk.recipe import Recipe, natural
 from pinntk.training import (
+    Network,
     Outcome,
     ProgressivePoints,
     ResidualAdaptive,
     Result,
+    Setup,
+    Training,
+    default_setup,
+    natural_setup,
+    precision,
     progress_bar,
     train,
 )
@@ -97,16 +91,12 @@ __all__ = [
     "Condition",
     "ConjugateGradients",
     "Constrained",
-    "Diagnosis",
     "Estimate",
     "Field",
-    "Finding",
-    "FirstLook",
     "FirstOrder",
     "Fixed",
     "FourierFeatures",
     "HardConstraints",
-    "Illness",
     "InputScaling",
     "Interval",
     "LatinHypercube",
@@ -115,6 +105,7 @@ __all__ = [
     "NTKParametrization",
     "NTKWeights",
     "NaturalGradient",
+    "Network",
     "Outcome",
     "PeriodicFeatures",
     "PinntkError",
@@ -124,19 +115,18 @@ __all__ = [
     "Problem",
     "ProgressivePoints",
     "Random",
-    "Recipe",
-    "Remedy",
     "ResidualAdaptive",
     "ResidualError",
     "Result",
     "RunError",
     "Sample",
-    "Severity",
+    "Setup",
     "Sobol",
     "SpaceTime",
     "Spectrum",
     "StandardParametrization",
     "TangentKernel",
+    "Training",
     "Uncertainty",
     "UniformGrid",
     "Union",
@@ -144,20 +134,19 @@ __all__ = [
     "WithCoefficients",
     "adam",
     "coefficient_uncertainty",
-    "diagnose",
+    "default_setup",
     "dirichlet",
-    "first_look",
     "gradient_descent",
     "initial_value",
     "initial_velocity",
     "largest_eigenvalue",
     "largest_stable_step",
-    "library_problem",
-    "natural",
+    "natural_setup",
     "neumann",
     "ntk_weights",
     "observations",
     "periodic",
+    "precision",
     "progress_bar",
     "robin",
     "spectrum",
