@@ -161,7 +161,7 @@ def _optimizer(present: AbstractOptimizer, options: Options) -> AbstractOptimize
         present = user_object(
             name, "--optimizer", AbstractOptimizer, "an optimizer, like pk.FirstOrder(...)"
         )
-    elif name in names.FIRST_ORDER:
+    elif name is not None and name in names.FIRST_ORDER:
         return names.FIRST_ORDER[name](**_decay(present, options))
     elif name is not None:
         known = {**names.FIRST_ORDER, **names.SECOND_ORDER}
