@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from pinntk.runs import reopen, trained_model
 
 import pinntk as pk
 from command import one_line, run_pinntk
 from helpers import assert_close, mlp, sample
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import dense, jacobian, jvp, parameters_by_name, trainable
-from pinntk.runs import reopen, trained_model
 from pinntk.training import build_model
 
 KEY = jax.random.key(3)

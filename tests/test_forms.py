@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from pinntk.problems import PROBLEMS, library_problem
 
 from helpers import CASES, NETWORKS, assert_close, double_case, poisson, sample, wave
 from pinntk.jacobian import (
@@ -29,7 +30,6 @@ from pinntk.jacobian import (
 )
 from pinntk.nets import MLP
 from pinntk.problem import Sample
-from pinntk.problems import PROBLEMS, library_problem
 from pinntk.training.compiled import first_points
 
 PLANS = sys.modules["pinntk.jacobian.plans"]

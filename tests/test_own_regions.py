@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.recipe import Recipe
 
 import pinntk as pk
 from pinntk.diagnosis import measures, views
@@ -15,7 +16,6 @@ from pinntk.diagnosis.contradiction import find_clash
 from pinntk.domain import Instant, evenly, first_instant, lines, plane
 from pinntk.errors import PinntkError
 from pinntk.problem import subsample
-from pinntk.recipe import Recipe
 from pinntk.report import write
 from pinntk.training import build_model, build_optimizer
 from pinntk.training.resampling import ByResidual, Growing

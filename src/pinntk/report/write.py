@@ -17,35 +17,36 @@ from pinntk.jacobian import model_dtype
 from pinntk.kernel import Spectrum, spectrum, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
 from pinntk.report import figures
-from pinntk.runs import trained_model
-from pinntk.training import Row
+from pinntk.training import Row, Setup, precision, strict, trained_model
 
 #: Points per coordinate of a drawn solution.
 GRID = 101
 
 
-def write_report(directory: Path) -> list[Path]:
+def write_report(directory: Path, setup: Setup) -> list[Path]:
     """Draw losses, weights, error, spectra and solution into `directory`/report; returns the files.
 
-    Every figure is written as PNG and PDF; `spectra.json` holds the eigenvalues drawn. Spectra are
-    left out where the kernel would not fit the memory.
+    `setup` is the one that the run was started with. Every figure is written as PNG and PDF;
+    `spectra.json` holds the eigenvalues drawn. Spectra are left out where the kernel would not fit the
+    memory. **Raises** `RunError` where the run is one of another setup, or has no history.
     """
-    run, setup, model, state = trained_model(directory)
-    rows = run.rows()
-    if not rows:
-        raise RunError(str(directory), got="no history", expected="a run with at least one row")
-    drawn = _history_figures(rows) | _solution_figures(setup.problem, model)
-    content = None
-    try:
-        snapshots = {"start": setup.model, f"step {int(state.step)}": model}
-        found = {name: _spectra(setup.problem, m, state.batch) for name, m in snapshots.items()}
-        drawn["spectra"] = _spectra_figure(found)
-        content = {
-            name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
-            for name, blocks in found.items()
-        }
-    except MemoryLimitError:
-        pass
+    with precision(setup.dtype):
+        run, start, model, state = trained_model(directory, setup)
+        rows = run.rows()
+        if not rows:
+            raise RunError(str(directory), got="no history", expected="a run with at least one row")
+        drawn = _history_figures(rows) | _solution_figures(start.problem, model)
+        content = None
+        try:
+            snapshots = {"start": start.model, f"step {int(state.step)}": model}
+            found = {name: _spectra(start.problem, m, state.batch) for name, m in snapshots.items()}
+            drawn["spectra"] = _spectra_figure(found)
+            content = {
+                name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
+                for name, blocks in found.items()
+            }
+        except MemoryLimitError:
+            pass
     folder = run.path / "report"
     try:
         return _write(folder, drawn, content)
@@ -60,7 +61,7 @@ def _write(folder: Path, drawn: Mapping[str, Figure], spectra: object) -> list[P
     files = []
     if spectra is not None:
         files.append(folder / "spectra.json")
-        files[-1].write_text(json.dumps(spectra) + "\n")
+        files[-1].write_text(json.dumps(strict(spectra), allow_nan=False) + "\n")
     for name, figure in drawn.items():
         for ending in ("png", "pdf"):
             files.append(folder / f"{name}.{ending}")
