@@ -197,9 +197,9 @@ def print_trials(treatment: Treatment, case: Case) -> None:
     what = "The relative L2 error"
     if before is None or after is None:
         before, after, what = winner.held_out_before, winner.held_out_after, "The held-out residual"
-    tables.show(f"\nCURE  {winner.name}")
+    tables.show(f"\nCURE  {winner.remedy.text}")
     tables.show(f"      {what} went from {number(float(before))} to {number(float(after))}.")
-    for line in (case.command(winner.setup), *winner.code.splitlines()):
+    for line in (case.command(winner.setup), *winner.remedy.code.splitlines()):
         if line:
             tables.show(f"      {line}")
 

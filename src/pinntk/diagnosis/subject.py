@@ -104,7 +104,9 @@ class JaxSubject(AbstractSubject):
         return residuals_at(self.problem, model, batch, exact=exact)
 
     def kernel(self, model: Model, batch: Batch) -> TangentKernel:
-        return tangent_kernel(self.problem, model, batch)
+        dtype = model_dtype(model)
+        with jax.enable_x64(dtype == jnp.float64):
+            return tangent_kernel(self.problem, model, cast(batch, dtype))
 
     def field(self, model: Model, points: Array) -> Float[np.ndarray, "n fields"]:
         return field_at(self.problem, model, points)
