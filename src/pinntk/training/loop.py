@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pinntk import threads
 from pinntk.errors import PinntkError, PinntkWarning, ResidualError
-from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
+from pinntk.jacobian import block_traces, implicit, model_dtype, parameter_count, trainable
 from pinntk.optim import AbstractOptimizer, Objective, Status
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -145,7 +146,9 @@ def train(
     if resume is not None:
         state, rows = resume.state, list(resume.rows)
         began -= resume.seconds
-    run = compile_chunk(problem, rest, optimizer, weighting, key, resampling)
+    smaller = min(parameter_count(model), sum(problem.rows(model, batch).values()))
+    program = compile_chunk(problem, rest, optimizer, weighting, key, resampling)
+    run = threads.sized(program, smaller)
     losses_at = compile_look(problem, rest)
     error = compile_error(problem, rest, model_dtype(model))
     other_points = problem.held_out(key, model_dtype(model))
