@@ -21,8 +21,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 #: The rooms, lowest floor first. A room imports itself and rooms on floors below, never its
 #: neighbors on the same floor or anything above. (`public` is the package's own `__init__`.)
 FLOORS = (
-    ("errors",),
-    ("program",),
+    ("errors", "words"),
+    ("program", "threads"),
     ("domain", "calculus", "nets"),
     ("conditions",),
     ("problem",),
@@ -226,10 +226,19 @@ def test_a_module_can_be_seen_across():
 
 
 IMPORT_IS_FREE = """
+import ctypes
+import os
 import sys
 import jax
+import scipy.linalg.cython_lapack
+openblas = ctypes.CDLL(scipy.linalg.cython_lapack.__file__)
+threads = lambda: getattr(openblas, "scipy_openblas_get_num_threads", lambda: None)()
+set_threads = lambda number: openblas.scipy_openblas_set_num_threads(number)
 before = dict(jax.config.values)
+threads_before, environment = threads(), dict(os.environ)
 import pinntk
+assert threads() == threads_before, "the threads of LAPACK changed"
+assert dict(os.environ) == environment, "the environment changed"
 changed = {k: v for k, v in jax.config.values.items() if before.get(k) != v}
 assert not changed, f"jax settings changed: {changed}"
 unwanted = {"matplotlib", "bokeh", "jinja2", "rich", "typer", "click", "torch", "flax", "deepxde"}
@@ -256,6 +265,8 @@ def test_import_prints_nothing_and_loads_nothing_optional():
         ("import matplotlib", "loaded"),
         ("import scipy.stats", "loaded"),
         ("jax.config.update('jax_enable_x64', True)", "settings changed"),
+        ("os.environ['XLA_FLAGS'] = ''", "the environment changed"),
+        ("set_threads(threads() + 1)", "the threads of LAPACK changed"),
     ],
 )
 def test_control_a_costly_import_is_caught(spoiler, complaint):

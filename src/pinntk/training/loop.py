@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pinntk import threads
 from pinntk.errors import PinntkError, PinntkWarning
-from pinntk.jacobian import model_dtype, trainable
+from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import Objective, SecondOrder, Status
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -140,7 +141,8 @@ class _Run:
         if resume is not None:
             state, self.rows = resume.state, list(resume.rows)
             self.began -= resume.seconds
-        self.run = compile_chunk(problem, self.rest, training, key)
+        smaller = min(parameter_count(model), sum(problem.rows(model, batch).values()))
+        self.run = threads.sized(compile_chunk(problem, self.rest, training, key), smaller)
         self.losses_at = compile_look(problem, self.rest)
         self.error = compile_error(problem, self.rest, dtype)
         self.other_points = problem.held_out(key, dtype)
