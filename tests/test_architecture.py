@@ -46,8 +46,9 @@ LATE_IMPORTS = {
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
     ("domain.samplers", "scipy.stats"): "it takes a third of the time of `import pinntk`",
-    ("training.progress", "rich.console"): "Rich is loaded only where a bar is shown",
-    ("training.progress", "rich.progress"): "Rich is loaded only where a bar is shown",
+    ("training.observer", "rich.console"): "Rich is loaded only where a bar is shown",
+    ("training.observer", "rich.progress"): "Rich is loaded only where a bar is shown",
+    ("cli.main", "pinntk.cli.app"): "JAX takes a second, in which Ctrl-C prints one line too",
 }
 
 #: Third-party packages that belong to certain rooms only.

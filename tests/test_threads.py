@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import CASES
+from helpers import CASES, train_with
 from pinntk import threads
 from pinntk.optim import NaturalGradient, adam
-from pinntk.training import loop, train
+from pinntk.training import Observer, loop
 
 BEFORE = 3
 
@@ -98,26 +98,17 @@ def test_training_limits_its_steps_and_nothing_else(optimizer, monkeypatch, x64)
         run = compiled(*arguments)
         return lambda state, n: (within.append(count()), run(state, n))[1]
 
-    class Watcher:
-        def row(self, row):
-            between.append(count())
-
-        def progress(self, step, steps, row):
-            between.append(count())
-
-        def checkpoint(self, state, seconds):
-            between.append(count())
-
+    told = lambda *_: between.append(count())
     monkeypatch.setattr(loop, "compile_chunk", compile_chunk)
     case = CASES["poisson"]()
-    train(
+    train_with(
         case.problem,
         case.model,
         optimizer=optimizer,
         steps=3,
         log_every=2,
         key=jax.random.key(0),
-        observers=[Watcher()],
+        observers=[Observer(told, told, told)],
     )
     assert within
     assert all(found == 1 for found in within)

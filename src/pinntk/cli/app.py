@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import pinntk.cli.options as o
-from pinntk.cli import tables
+from pinntk.cli import doctor, tables
 from pinntk.cli.cache import keep_programs
 from pinntk.cli.loading import load
 from pinntk.cli.main import INTERRUPTED
@@ -58,8 +58,6 @@ def diagnose(
     Looks at the training that is planned with all loss weights 1, unless weights are asked for or a
     Setup of yours is named.
     """
-    from pinntk.cli import doctor  # the diagnosis is loaded by the command that diagnoses
-
     seconds = o.parse_budget(budget, zero=True) or 0.0
     doctor.check_budget(seconds)
     loaded = load(problem, preset)
