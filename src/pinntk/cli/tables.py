@@ -18,7 +18,7 @@ from pinntk.training import Result
 from pinntk.words import number
 
 if TYPE_CHECKING:  # one loads Matplotlib, the other is not needed by every command
-    from pinntk.diagnosis.trials import Trial
+    from pinntk.diagnosis import Trial
     from pinntk.paper import Claim
 
 console = Console()
@@ -46,8 +46,8 @@ def trials_table(trials: Sequence[Trial]) -> Table:
     for column in ("steps", "time", "held-out residual", "error"):
         table.add_column(column, justify="right")
     for trial in trials:
-        if trial.refused is not None:
-            table.add_row(Text(f"{trial.name}\n  refused: {trial.refused}"), "–", "–", "–", "–")
+        if trial.reason:
+            table.add_row(Text(f"{trial.name}\n  refused: {trial.reason}"), "–", "–", "–", "–")
             continue
         error = "" if trial.relative_l2 is None else number(float(trial.relative_l2))
         table.add_row(
