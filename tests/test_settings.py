@@ -171,7 +171,7 @@ def test_the_rules_are_what_they_are_called(setup):
     assert rule(weighting="fixed") == rule(weights={"boundary": 1.0}) == Fixed()
     points = lambda **options: applied(setup, **options).training.resampling
     assert points(resampling="residual", resample_every=9) == ResidualAdaptive(every=9)
-    assert points(resampling="growing") == ProgressivePoints(every=50)
+    assert points(resampling="growing") == ProgressivePoints()
     assert points() == AsConditioned()
 
 
@@ -361,9 +361,12 @@ def test_what_options_cannot_say_is_none(setup):
 
 def test_a_faster_step_is_a_learning_rate(setup):
     """What a remedy makes of an optimizer by its kind is what the option makes."""
-    twice = setup.training.optimizer.kind.rescaled(2.0)
-    after = setup.replace(training=setup.training.replace(optimizer=twice))
-    assert options_of(setup, after) == "--learning-rate 0.002"
+    start = applied(setup, learning_rate=0.1, decay_rate=0.9, decay_steps=10)
+    for factor, rate in ((2.0, "0.2"), (3.0, "0.3")):  # in floats, 3 · 0.1 is not 0.3
+        faster = start.training.optimizer.kind.rescaled(factor)
+        after = start.replace(training=start.training.replace(optimizer=faster))
+        assert options_of(start, after) == f"--learning-rate {rate}"
+    assert rate_of(start.training.optimizer) == 0.1
 
 
 def test_the_whole_command_counts_from_the_setup_as_loaded(setup, presets):
