@@ -18,8 +18,16 @@ from pinntk.cli import tables
 from pinntk.cli.loading import NATURAL_GRADIENT, Loaded, user_object
 from pinntk.cli.options import Options
 from pinntk.cli.spelling import options_of, total_options
-from pinntk.diagnosis import FINDINGS, AbstractFinding, Diagnosis, examine, finding_text
-from pinntk.diagnosis.trials import Treatment, least_budget, treat
+from pinntk.diagnosis import (
+    FINDINGS,
+    AbstractFinding,
+    Diagnosis,
+    Treatment,
+    examine,
+    finding_text,
+    least_budget,
+    treat,
+)
 from pinntk.errors import PinntkError
 from pinntk.training import Setup
 from pinntk.training.checkpoint import write_atomically
@@ -154,7 +162,7 @@ def _record(
 ) -> dict[str, Any]:
     record = diagnosis.as_dict(case.option_of)
     if treatment is not None:
-        record |= treatment.as_dict(case.option_of)
+        record = treatment.added_to(record, case.option_of)
         if treatment.winner is not None:
             record["winner"]["command"] = case.command(treatment.winner.setup)
     record["problem"]["name"] = case.loaded.spec

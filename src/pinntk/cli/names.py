@@ -63,8 +63,8 @@ SECOND_ORDER = {NATURAL_GRADIENT: NaturalGradient, "spring": SPRING}
 SOLVERS = {"auto": None, "cholesky": Cholesky(), "cg": ConjugateGradients()}
 RESAMPLINGS = {
     "conditions": AsConditioned(),
-    "residual": ResidualAdaptive(every=50),
-    "growing": ProgressivePoints(every=50),
+    "residual": ResidualAdaptive(),
+    "growing": ProgressivePoints(),
 }
 WEIGHTINGS = {"fixed": Fixed, "ntk": NTKWeights}
 

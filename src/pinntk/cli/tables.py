@@ -18,7 +18,7 @@ from pinntk.training import Result
 from pinntk.words import number
 
 if TYPE_CHECKING:  # one loads Matplotlib, the other is not needed by every command
-    from pinntk.diagnosis.trials import Trial
+    from pinntk.diagnosis import Trial
     from pinntk.paper import Claim
 
 console = Console()

@@ -62,7 +62,7 @@ class FirstOrder(AbstractOptimizer):
     def _rescaled(self, factor: float) -> FirstOrder:
         schedule = self.schedule
         if self.method is not None and isinstance(schedule, ExponentialDecay):
-            rate = factor * schedule.learning_rate
+            rate = float(f"{factor * schedule.learning_rate:.12g}")  # 0.3, not 0.30000000000000004
             return _decaying(self.method, self.descent, schedule.replace(learning_rate=rate))
         return dataclasses.replace(
             self,
@@ -113,9 +113,11 @@ class ExponentialDecay:
             )
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate at a step."""
+        """The learning rate at a step: in double precision where the step is a plain number."""
         if self.decay_rate is None or self.decay_steps is None:
-            return optax.constant_schedule(self.learning_rate)(step)
+            return self.learning_rate
+        if isinstance(step, int):
+            return self.learning_rate * self.decay_rate ** (step / self.decay_steps)
         decay = optax.exponential_decay(self.learning_rate, self.decay_steps, self.decay_rate)
         return decay(step)
 
