@@ -30,8 +30,6 @@ FLOORS = (
     ("kernel", "weighting", "optim", "inverse"),
     ("training",),
     ("diagnosis", "problems"),
-    ("runs",),
-    ("treatment",),
     ("report",),
     ("paper",),
     ("cli",),
