@@ -34,12 +34,12 @@ def results_of(record: Record, kind: str, name: str) -> list[Record]:
 
 
 def first_of(visit: Record) -> str | None:
-    """The illness told first; None where the doctor failed."""
-    return None if "failed" in visit else visit["findings"][0]["illness"]
+    """The failure mode told first; None where the doctor failed."""
+    return None if "failed" in visit else visit["findings"][0]["failure_mode"]
 
 
 def agrees(case: Record, visit: Record) -> bool:
-    return first_of(visit) == case["illness"]
+    return first_of(visit) == case["failure_mode"]
 
 
 def steady(visits: list[Record]) -> bool:
@@ -88,11 +88,11 @@ def seen(record: Record) -> list[tuple[Record, list[Record]]]:
 
 def sick_of(pairs: list[tuple[Record, list[Record]]]) -> list[tuple[Record, list[Record]]]:
     """Those that are no controls."""
-    return [(case, visits) for case, visits in pairs if case["illness"] != HEALTHY]
+    return [(case, visits) for case, visits in pairs if case["failure_mode"] != HEALTHY]
 
 
 def named(record: Record) -> list[bool]:
-    """Whether the first finding is the planted illness, for every sick case and seed."""
+    """Whether the first finding is the planted failure mode, for every sick case and seed."""
     return [agrees(case, visit) for case, visits in sick_of(seen(record)) for visit in visits]
 
 
@@ -106,7 +106,7 @@ def summary(record: Record) -> str:
     """What was asked for, line by line, and what was found."""
     pairs = seen(record)
     sick = sick_of(pairs)
-    controls = [visits for case, visits in pairs if case["illness"] == HEALTHY]
+    controls = [visits for case, visits in pairs if case["failure_mode"] == HEALTHY]
     right = sum(agrees(case, visits[0]) for case, visits in sick)
     everywhere, cured = named(record), cures(record)
     wrong = [finding for visits in controls for finding in severe(visits)]
@@ -132,7 +132,7 @@ def told(visits: list[Record]) -> str:
     if "failed" in visits[0]:
         return "failed"
     first = visits[0]["findings"][0]
-    return f"{first['illness']} ({first['severity']}, {first['confidence']:.0%})"
+    return f"{first['failure_mode']} ({first['severity']}, {first['confidence']:.0%})"
 
 
 def findings(record: Record) -> str:
@@ -140,7 +140,7 @@ def findings(record: Record) -> str:
     rows = []
     for case in record["cases"]:
         visits = results_of(record, "visit", case["name"])
-        start = [f"`{case['name']}`", case["illness"], case["strength"]]
+        start = [f"`{case['name']}`", case["failure_mode"], case["strength"]]
         if not visits:
             rows.append([*start, *["–"] * 6])
             continue
@@ -149,7 +149,7 @@ def findings(record: Record) -> str:
         if treatment is not None:
             errors = f"{number(treatment['before'])} → {number(treatment['after'])}"
             remedy = f"`{treatment['remedy']}`" if treatment["remedy"] else "none"
-        alarms = str(len(severe(visits))) if case["illness"] == HEALTHY else "–"
+        alarms = str(len(severe(visits))) if case["failure_mode"] == HEALTHY else "–"
         firsts = [first_of(visit) for visit in visits]
         rows.append(
             [
@@ -215,9 +215,9 @@ def failures(record: Record) -> str:
 
 
 def mistakes(record: Record) -> str:
-    """Every first finding that is not the planted illness, in the doctor's words."""
+    """Every first finding that is not the planted failure mode, in the doctor's words."""
     lines = [
-        f"- `{case['name']}`, seed {visit['seed']}, {case['illness']}: "
+        f"- `{case['name']}`, seed {visit['seed']}, {case['failure_mode']}: "
         f"{plain(visit['findings'][0]['sentence'])}"
         for case, visits in seen(record)
         for visit in visits
@@ -235,7 +235,7 @@ def plain(text: str) -> str:
 
 def page(record: Record) -> str:
     """docs/patients.md."""
-    sick = [case for case in record["cases"] if case["illness"] != HEALTHY]
+    sick = [case for case in record["cases"] if case["failure_mode"] != HEALTHY]
     seeds = len({r["seed"] for r in record["results"] if r["kind"] == "visit"})
     versions = record["versions"]
     loads = [r["load"] for r in record["results"] if r.get("load") is not None]
@@ -244,8 +244,8 @@ def page(record: Record) -> str:
 
 {len(sick)} small problems, each made sick in one known way, and {len(record["cases"]) - len(sick)} healthy
 controls. The doctor is told the problem and its settings, and nothing else. Every case is examined from
-{seeds} seeds; the treatable ones are treated at seed 0. A first finding is right where it is the illness
-that was planted.
+{seeds} seeds; the treatable ones are treated at seed 0. A first finding is right where it is the
+failure mode that was planted.
 
 {summary(record)}
 
@@ -256,16 +256,16 @@ An error is relative L2 against the exact solution, which the doctor may not use
 the error 1, so an improvement is counted from 1 where the error was larger. "Same over seeds" counts the
 seeds whose first finding is that of seed 0.
 
-## First findings that are not the planted illness
+## First findings that are not the planted failure mode
 
 {mistakes(record)}
 
 ## How it is known what is wrong
 
 No doctor is asked: every case is trained for its planned steps, and so is its twin, which lacks the
-illness and nothing else. The twin has to reach an error of 5e-2 or less, and the sick case one at least ten
-times that of its twin, or diverge, or be refused. A cure is a change of settings that is known to make the
-sick problem train; where none is given, that of the twin is one, if the twin differs in settings alone.
+failure mode and nothing else. The twin has to reach an error of 5e-2 or less, and the sick case one at
+least ten times that of its twin, or diverge, or be refused. A cure is a change of settings that is known to
+make the sick problem train; where none is given, that of the twin is one, if the twin differs in settings alone.
 
 {oracle(record)}
 ## Runs that failed

@@ -15,22 +15,14 @@ import typer
 from mkdocs.structure.files import File, Files
 
 from pinntk.cli import app
+from pinntk.diagnosis import FINDINGS
 from pinntk.diagnosis.record import KEYS
-from pinntk.diagnosis.rules import LAST_RULES, RULES
 from pinntk.problems import PROBLEMS
 
-#: The modules whose constants decide what is found.
-JUDGING = (
-    "evidence",
-    "first_look",
-    "reach",
-    "examination",
-    "rules.conditions",
-    "rules.course",
-    "rules.model",
-)
-#: A public constant with the comment that says why.
-CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
+#: The modules whose constants decide what is found, beside the findings' own.
+JUDGING = ("evidence", "reach", "examination", "findings.joint", "findings.step_size")
+#: A public constant, or a threshold of a finding, with the comment that says why.
+CONSTANT = re.compile(r"((?:^ *#:.*\n)+)^ *([A-Za-z][\w, ]*)(?:: \w+)? = (.+)$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -77,21 +69,23 @@ def problems() -> str:
 
 
 def rules() -> str:
-    """Every rule with what it looks for, in the order in which findings are told."""
+    """Every finding with what it looks for, in the order in which they are told."""
     lines = ["| finding | what it is |", "|---|---|"]
-    for rule in (*RULES, *LAST_RULES):
-        lines.append(f"| {rule.__name__.replace('_', ' ')} | {inspect.getdoc(rule)} |")
+    for finding in FINDINGS:
+        lines.append(f"| {finding.name} | {inspect.getdoc(finding)} |")
     return "\n".join(lines)
 
 
 def thresholds() -> str:
-    """The named constants of the rules, with the reasons that stand before them in the source."""
+    """What decides on findings, with the reasons that stand before it in the source."""
+    sources = {module: f"pinntk.diagnosis.{module}" for module in JUDGING}
+    sources |= {finding.name: type(finding).__module__ for finding in FINDINGS}
     lines = ["| threshold | value | reason |", "|---|---|---|"]
-    for module in JUDGING:
-        source = inspect.getsource(importlib.import_module(f"pinntk.diagnosis.{module}"))
+    for module in dict.fromkeys(sources.values()):
+        source = inspect.getsource(importlib.import_module(module))
         for reason, names, value in CONSTANT.findall(source):
-            text = " ".join(line.removeprefix("#:").strip() for line in reason.splitlines())
-            lines.append(f"| `{names}` | {value} | {text} |")
+            text = " ".join(line.strip().removeprefix("#:").strip() for line in reason.splitlines())
+            lines.append(f"| `{names}` of {module.rpartition('.')[2]} | {value} | {text} |")
     return "\n".join(lines)
 
 

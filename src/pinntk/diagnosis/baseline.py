@@ -60,12 +60,12 @@ def run_baseline(
     began = time.perf_counter()
     looks: list[Look] = []
     good: list[Look] = []  # for each draw, the last look at which it was finite
+    middle: list[Look] = []
     for look in subject.train(training, rows_of(steps)):
         looks.append(look)
         good = good or [look] * len(look.finite)
         good = [look if ok else old for ok, old in zip(look.finite, good, strict=True)]
-        if len(looks) <= HALF + 1:
-            midway = good[0]
+        middle = [*middle, good[0]][: HALF + 1]
         over = time.perf_counter() - began > seconds
         if not look.finite.any() or (over and len(looks) >= FIRST_ROWS):
             break
@@ -86,7 +86,7 @@ def run_baseline(
         held_out=column(lambda look: look.held_out),
         errors=np.array(errors) if errors else None,
         models=tuple(subject.member(look, i) for i, look in enumerate(good)),
-        midway=subject.member(midway, 0),
+        midway=subject.member(middle[-1], 0),
         middle=min(HALF, len(looks) - 1),
         diverged=tuple(bool(not ok) for ok in looks[-1].finite),
         seconds=time.perf_counter() - began,

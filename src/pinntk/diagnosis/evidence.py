@@ -69,13 +69,15 @@ class Evidence:
 
     def measured(self, what: Callable[[Evidence], T]) -> T:
         """A measurement that only one finding asks for, made once for both looks."""
+        evidence: Evidence = self
         if what not in self._kept:
-            self._kept[what] = what(self)
+            self._kept[what] = what(evidence)
         return self._kept[what]
 
     def proposals(self, *remedies: Remedy) -> tuple[Proposal, ...]:
         """What the remedies propose, those left out that do not apply."""
-        made = (remedy(self.setup, self) for remedy in remedies)
+        evidence: Evidence = self
+        made = (remedy(self.setup, evidence) for remedy in remedies)
         return tuple(proposal for proposal in made if proposal is not None)
 
     @property

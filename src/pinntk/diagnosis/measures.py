@@ -25,6 +25,8 @@ from pinntk.problem import Batch, Model, Problem, Sample, draw, subsample
 POINTS = 128
 #: A key of its own for them.
 OBSERVED = 0x0B5E7
+#: Points at which hidden units are looked at.
+UNITS_AT = 256
 #: Bins of time that the residual is averaged over.
 BINS = 8
 #: Points per coordinate of the lines along which the frequency of the residual is looked for.
@@ -111,11 +113,16 @@ def measure(
         field_rms=float(np.sqrt(np.mean(field**2))),
         field_swing=float(np.sqrt(np.mean((field - field.mean(axis=0)) ** 2))),
         linearized=linearized(subject, model, batch, kernel, residuals, points, field),
-        units=subject.units(model, points[:: max(1, len(points) // 256)]),
+        units=subject.units(model, points[_some(len(points))]),
         kernel=kernel,
         residuals=residuals,
         batch=batch,
     )
+
+
+def _some(count: int) -> np.ndarray:
+    """Some of so many rows, evenly, the first and the last among them: those are corners of a box."""
+    return np.unique(np.linspace(0, count - 1, UNITS_AT).round().astype(int))
 
 
 def _flat(residuals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,9 +15,9 @@ from pinntk.diagnosis.words import number, percent
 from pinntk.optim import SecondOrder
 from pinntk.training import Network, Setup
 
-#: Standard deviation of Fourier features per wave over the domain. With inputs on [−1, 1], k waves are
-#: k/2 for every unit of the input; the network makes products of its features, and so a quarter of that
-#: reaches them, while more leaves the slow part of the solution out.
+#: Standard deviation of Fourier features per wave over the domain: with inputs on [−1, 1], k waves are
+#: k/2 for every unit of the input, and a quarter of that leaves room for the slow part of the solution.
+#: With twice as much, features fit the fast part and train an order worse.
 PER_WAVE = 0.125
 #: How many features.
 FEATURES = 20
