@@ -44,7 +44,7 @@ def available_memory() -> float:
 
 def device_in_use() -> Any:
     """The device that JAX computes on unless told otherwise: its default, the first one if none is set."""
-    default = jax.config.jax_default_device
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if default is None or isinstance(default, str):
         return jax.local_devices(backend=default)[0]
     return default

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import jax.extend as jex
 
 T = TypeVar("T")
+Literal = jex.core.Literal
 
 #: Calls that are only a way to structure a program: their body is evaluated in place.
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call"})
@@ -47,7 +48,7 @@ def interpret(
         environment[variable] = constant(variable, value)
 
     def read(atom: Any) -> T:
-        return environment[atom] if is_variable(atom) else constant(atom, atom.val)
+        return constant(atom, atom.val) if isinstance(atom, Literal) else environment[atom]
 
     for equation in jaxpr.eqns:
         values = [read(atom) for atom in equation.invars]
@@ -99,7 +100,7 @@ def pruned(jaxpr: Any) -> Any:
 
 def is_variable(atom: Any) -> bool:
     """Whether an operand is computed, not written into the program."""
-    return not isinstance(atom, jex.core.Literal)
+    return not isinstance(atom, Literal)
 
 
 def primitives(jaxpr: Any) -> set[str]:
