@@ -123,8 +123,9 @@ def work(task: dict[str, Any]) -> None:
     """Train and print what was measured. JAX is imported here, after the process is pinned."""
     if task["place"] == "pinned":
         use_cores(1)
-    from pinntk import threads
     from pinntk.runs import set_up, start_run
+
+    from pinntk import threads
 
     if task["control"]:
         threads.ROWS = 0

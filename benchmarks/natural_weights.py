@@ -42,9 +42,10 @@ def weighting(way: str, name: str) -> dict[str, Any]:
 
 def run(problem: str, optimizer: str, way: str, seed: int, steps: int) -> dict[str, Any]:
     """One run of so many steps."""
+    from pinntk.runs import set_up
+
     from pinntk.errors import PinntkWarning
     from pinntk.optim import adam
-    from pinntk.runs import set_up
     from pinntk.training import build_optimizer, build_weighting, train
 
     name, _ = PROBLEMS[problem]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from common import median, parse, write
 from pinntk.runs import set_up, start_run
+
+from common import median, parse, write
 
 WAYS = {
     "unweighted": {"weighting": "fixed"},

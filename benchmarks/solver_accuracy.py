@@ -39,8 +39,9 @@ def options() -> argparse.Namespace:
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """One run and its history, in seconds since the process was asked for."""
-    from pinntk.errors import PinntkWarning
     from pinntk.runs import set_up, start_run
+
+    from pinntk.errors import PinntkWarning
 
     warnings.simplefilter("ignore", PinntkWarning)  # they are in the result
     changes = {"optimizer": "natural-gradient", "steps": 10**9}

@@ -22,6 +22,8 @@ from typing import Any
 
 import jax
 import numpy as np
+from pinntk.problems import library_problem
+from pinntk.runs import Setup, set_up
 
 from accuracy_page import MADE, NAMES, TARGETS
 from common import RESULTS, parser, use_cores, write
@@ -29,8 +31,6 @@ from optimizers import OWN, PEERS
 from pinntk.errors import PinntkError
 from pinntk.jacobian import trainable
 from pinntk.optim import AbstractOptimizer
-from pinntk.problems import library_problem
-from pinntk.runs import Setup, set_up
 from pinntk.training import NATURAL, build_optimizer, build_weighting, start, train
 from pinntk.training.compiled import compile_chunk
 

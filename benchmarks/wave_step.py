@@ -15,10 +15,10 @@ use_one_core()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
+from pinntk.runs import Setup, set_up  # noqa: E402
 
 from pinntk.jacobian import trainable  # noqa: E402
 from pinntk.problem import Batch  # noqa: E402
-from pinntk.runs import Setup, set_up  # noqa: E402
 from pinntk.training import build_optimizer, build_weighting, start  # noqa: E402
 from pinntk.training.compiled import compile_chunk  # noqa: E402
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from common import parse, write
 from pinntk.runs import set_up, start_run
+
+from common import parse, write
 
 WAYS = {"plain": {"weighting": "fixed"}, "Algorithm 1": {"weighting": "ntk", "every": 100}}
 

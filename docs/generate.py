@@ -13,11 +13,11 @@ from typing import Any
 
 import typer
 from mkdocs.structure.files import File, Files
+from pinntk.problems import PROBLEMS
 
 from pinntk.cli import app
 from pinntk.diagnosis import FINDINGS
 from pinntk.diagnosis.record import KEYS
-from pinntk.problems import PROBLEMS
 
 #: The modules whose constants decide what is found, beside the findings' own.
 JUDGING = ("evidence", "reach", "examination", "findings.joint", "findings.step_size")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from pinntk.runs import set_up, start_run
 
 from pinntk.kernel import spectrum, tangent_kernel
 from pinntk.report.figures import COLOURS, MARKERS, SETTINGS, STYLES, new_figure, save
-from pinntk.runs import set_up, start_run
 
 IMAGES = Path(__file__).parent / "images"
 STEPS = 40_000

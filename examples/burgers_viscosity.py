@@ -13,9 +13,9 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from pinntk.problems.burgers import cole_hopf
 
 import pinntk as pk
-from pinntk.problems.burgers import cole_hopf
 
 NU, NOISE, OBSERVATIONS = 0.01 / math.pi, 0.01, 200
 domain = pk.SpaceTime(x=(-1, 1), t=(0, 1))

@@ -1,6 +1,6 @@
 """A finding of your own, with a remedy: points that are too far apart for the solution's waves.
 
-    pinntk diagnose poisson1d:a=4 --finding examples/own_finding.py:sparse
+pinntk diagnose poisson1d:a=4 --finding examples/own_finding.py:sparse
 """
 
 import dataclasses

@@ -7,8 +7,9 @@ Any callable pytree from one point (d,) to the fields will do.
 
 import jax
 import jax.numpy as jnp
-import pinntk as pk
 from flax import nnx
+
+import pinntk as pk
 
 
 class Net(nnx.Module):

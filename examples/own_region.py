@@ -8,9 +8,9 @@ test points, held-out points, the diagnosis and its maps.
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+
 import pinntk as pk
 
 INNER, OUTER = 1.0, 2.0

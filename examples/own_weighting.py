@@ -9,6 +9,7 @@ A3055, in the form of their later codes.
 import dataclasses
 
 import jax
+
 import pinntk as pk
 from pinntk.weighting import GradientNorms, WeightingState
 

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
-from pinntk.problems import poisson1d
 
 import pinntk as pk
 from helpers import LinearModel

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pinntk.problems import PROBLEMS, kdv, library_problem, reaction
-from pinntk.problems.spectral import Evolution, Kink, solve
 from scipy.integrate import solve_ivp
 
 from pinntk.library import PROBLEMS, kdv, kdv1d, reaction

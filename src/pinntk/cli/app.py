@@ -152,14 +152,15 @@ def reproduce(
     no_cache: o.NoCache = False,
 ) -> None:
     """Make figures of the paper with their numbers, and say claim by claim whether it holds."""
-    from pinntk.paper import names_of  # Matplotlib is loaded by the commands that draw
-    from pinntk.paper import reproduce as make
+    from pinntk import paper  # Matplotlib is loaded by the commands that draw
 
     _cached(no_cache)
     watch = functools.partial(progress_bar, console=tables.errors)
-    for made in make(
-        names_of(names), size, out, lambda steps, label: watch(steps, label=label), sys.argv
-    ):
+    bar = lambda steps, label: watch(steps, label=label)
+    for made in paper.reproduce(paper.names_of(names), size, out, bar, sys.argv):
+        if isinstance(made, paper.Skipped):
+            tables.show(f"{made.experiment.name} skipped: {made.reason}")
+            continue
         tables.console.print(tables.claims_table(made.experiment.name, made.claims, size))
         came = "was there already" if made.reused else f"took {duration(made.seconds)}"
         tables.show(f"{made.experiment.name} {came}: {made.files[0]}")
