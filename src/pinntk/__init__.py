@@ -101,6 +101,7 @@ from pinntk.training import (
     natural_setup,
     precision,
     progress_bar,
+    start_run,
     train,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
@@ -198,6 +199,7 @@ __all__ = [
     "progress_bar",
     "robin",
     "spectrum",
+    "start_run",
     "tangent_kernel",
     "train",
     "treat",
