@@ -73,8 +73,8 @@ def wave_step(record: dict[str, Any]) -> str:
         "pinntk",
         "plain JAX",
         "ratio",
-        "its matrix products alone",
-        "share of that limit",
+        "matrix products alone",
+        "limit / time",
     ]
     return table(header, rows)
 
@@ -111,33 +111,33 @@ def large(record: dict[str, Any]) -> str:
         for run in record["runs"]
     ]
     header = [
-        *("solver", "residuals", "parameters", "J and the smaller matrix would take", "steps"),
-        *("a step", "loss", "relative L2"),
+        *("solver", "residuals", "parameters", "size of J and of the smaller matrix", "steps"),
+        *("time per step", "loss", "relative L2"),
     ]
-    peak = f"\nThe process held {record['peak_gigabytes']:.1f} GB at most.\n"
+    peak = f"\nPeak memory of the process: {record['peak_gigabytes']:.1f} GB.\n"
     return table(header, rows) + peak
 
 
 def page() -> str:
     """docs/numbers.md."""
     first, second, third, fourth, fifth = (load(name) for name in RECORDS)
-    return f"""# Measured
+    return f"""# Numbers
 
-This page is written by `python benchmarks/tables.py` from the records under `results/`, which hold
-every run with its seed, versions, device and command. The command of a benchmark stands under its table.
+`python benchmarks/tables.py` writes this page from the records under `results/`, which hold every run
+with its seed, versions, device and command. The command of each benchmark is below its table.
 
 ## Poisson, a = 4
 
-The authors' notebook setting: one hidden layer of width 100, {first["steps"]:,} steps of gradient
-descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds.
-The paper reports 2.40e-01 unweighted and 1.63e-03 with λ_boundary = 100, each from one
-run. The time is that of the steps, after compilation.
+The setting of the authors' notebook: one hidden layer of width 100, {first["steps"]:,} steps of
+gradient descent at 1e-5, 100 points per term, {len(first["ways"]["unweighted"]["runs"])} seeds. The
+paper reports 2.40e-01 with equal weights and 1.63e-03 with λ_boundary = 100, each from one run. Times
+exclude compilation.
 
 {poisson(first)}
 {provenance(first)}
 ## Wave equation, with and without weights
 
-Width {second["width"]}, 3 hidden layers, {second["steps"]:,} Adam steps, relative L2 error from the
+Width {second["width"]}, 3 hidden layers, {second["steps"]:,} Adam steps: relative L2 errors from the
 same seed.
 
 {wave_weights(second)}
@@ -145,26 +145,26 @@ same seed.
 ## One training step of the wave equation
 
 Adam on [2, w, w, w, 1] with {third["points_per_term"]} points for each of the three terms, on one core.
-Plain JAX is the same loss written by hand with nested forward mode, in the same compiled loop and the
-same run, the two timed in turn. pinntk carries four quantities through each layer for u_tt − 4 u_xx in
-place of the five or more of nested differentiation, because only the combination of the two second
-derivatives is needed and it can be summed as it goes; and it merges equal parts of the program before
-differentiating, which a compiler cannot do afterwards. The limit is the time of the matrix products of
-that program at the rate measured for such products on this machine.
+"Plain JAX" is the same loss written by hand with nested forward mode, in the same compiled loop and the
+same run, timed alternately. For u_tt − 4 u_xx, pinntk carries four quantities through each layer.
+Nested differentiation carries five or more, because it computes both second derivatives although only
+their combination is needed. pinntk also merges equal parts of the program before differentiating, which
+a compiler cannot do afterwards. The limit is the time that the matrix products of this program take at
+the speed measured for such products on this machine.
 
 {wave_step(third)}
 {provenance(third)}
-On one core of an AMD EPYC processor with AVX-512 the authors' TensorFlow code took 41 ms per step
-at width 500, in a separate measurement that is not repeated here.
+On one core of an AMD EPYC processor with AVX-512, the authors' TensorFlow code took 41 ms per step at
+width 500. This was a separate measurement, which is not repeated here.
 
 ## What kernels cost
 
 {section(fourth)}
 {provenance(fourth)}
-## A natural gradient too large for a matrix
+## The natural gradient without matrices
 
-The wave equation with a 3×100 network. Conjugate gradients form neither J nor K; SPRING takes a few
-hundred new points at every step. Losses are sums over the conditions, unweighted.
+The wave equation with a 3×100 network. Conjugate gradients form neither J nor K; SPRING uses a few
+hundred new points at every step. Losses are unweighted sums over the conditions.
 
 {large(fifth)}
 {provenance(fifth)}"""
