@@ -175,7 +175,7 @@ def disturbed(record: Record) -> str:
     loads = [run.get("load") for run in record["runs"] if "history" in run]
     if None in loads:
         return (
-            "\n**Preliminary:** other work ran on the same core during these runs, so the times are too long, "
+            "\n**Preliminary:** other work ran on the same core during these runs, so times are too long, "
             "by unequal amounts.\n"
         )
     if median_of(loads) > record["cores"] + 0.5:
