@@ -11,17 +11,17 @@ import re
 import signal
 
 import pytest
+from pinntk.problems import PROBLEMS
+from pinntk.recipe import Recipe
+from pinntk.runs import plain_setup, set_up
+from pinntk.treatment.running import Run
 
 from command import one_line, run_pinntk
 from pinntk.cli.doctor import destination
 from pinntk.cli.options import parse_budget, parse_weights
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS
-from pinntk.recipe import Recipe
-from pinntk.runs import plain_setup, set_up
 from pinntk.training import RunDirectory
-from pinntk.treatment.running import Run
 
 COMMANDS = importlib.import_module("pinntk.cli.app")  # `pinntk.cli.app` is the Typer object
 SMALL = ("--width", 4, "--depth", 1, "--steps", 6, "--log-every", 2)

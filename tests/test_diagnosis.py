@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from pinntk.recipe import Recipe
 
 from helpers import LinearModel, poisson_case
 from pinntk.conditions import Condition, dirichlet
@@ -18,7 +19,6 @@ from pinntk.domain import Interval
 from pinntk.errors import MemoryLimitError, PinntkError, ResidualError
 from pinntk.kernel import Spectrum
 from pinntk.problem import Problem
-from pinntk.recipe import Recipe
 
 KEY = jax.random.key(0)
 WEIGHTS = {"ends": 30.0, "inside": 0.5}

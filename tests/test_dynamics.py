@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+from pinntk.problems import poisson1d
 
 import pinntk as pk
 from helpers import LinearModel
@@ -13,7 +14,6 @@ from pinntk.domain import Interval
 from pinntk.errors import PinntkError
 from pinntk.kernel import dynamics, parting, tangent_kernel
 from pinntk.problem import Problem
-from pinntk.problems import poisson1d
 from pinntk.weighting import Fixed
 
 WEIGHTS = {"ends": 7.0, "inside": 0.5}

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.diagnosis.rules.model import PRODUCTS
 
 from helpers import LinearModel, mlp
 from pinntk.conditions import Condition, dirichlet, initial_value, observations
@@ -16,7 +17,6 @@ from pinntk.diagnosis.baseline import ROWS, Draw, extrapolated, rows_of, run_bas
 from pinntk.diagnosis.contradiction import find_clash
 from pinntk.diagnosis.measures import BINS, check_finite, main_condition, measure, product_error
 from pinntk.diagnosis.reach import OF_STABLE, reach
-from pinntk.diagnosis.rules.model import PRODUCTS
 from pinntk.diagnosis.units import hidden_units
 from pinntk.domain import Interval, SpaceTime, UniformGrid
 from pinntk.errors import ResidualError

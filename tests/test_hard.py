@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.problems import PROBLEMS, library_problem
+from pinntk.recipe import Recipe, natural
+from pinntk.runs import set_up
 
 from pinntk.conditions import Condition
 from pinntk.domain import Box, Interval, Points, Union
@@ -13,9 +16,6 @@ from pinntk.errors import PinntkError
 from pinntk.nets import MLP, Constrained, PeriodicFeatures
 from pinntk.optim import Cholesky, NaturalGradient
 from pinntk.problem import HardConstraints, Problem
-from pinntk.problems import PROBLEMS, library_problem
-from pinntk.recipe import Recipe, natural
-from pinntk.runs import set_up
 from pinntk.training import build_model
 
 WITH_HARD_FORM = [name for name, entry in PROBLEMS.items() if entry.factory().hard]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.recipe import Recipe
 
 from helpers import mlp
 from pinntk.conditions import Condition, initial_value
@@ -19,7 +20,6 @@ from pinntk.diagnosis.findings import Illness, Severity
 from pinntk.diagnosis.measures import BINS
 from pinntk.domain import SpaceTime
 from pinntk.problem import Problem
-from pinntk.recipe import Recipe
 
 KEY = jax.random.key(0)
 

@@ -8,6 +8,7 @@ import jax.scipy.special
 import numpy as np
 import pytest
 import scipy.special
+from pinntk.problems import burgers1d, poisson1d, taylor_green2d, wave1d
 
 from helpers import assert_close
 from pinntk.conditions import Condition
@@ -25,7 +26,6 @@ from pinntk.kernel import (
 from pinntk.nets import MLP, FourierFeatures, InputScaling, NTKParametrization
 from pinntk.paper.limit import one_hidden_layer
 from pinntk.problem import Problem, Sample
-from pinntk.problems import burgers1d, poisson1d, taylor_green2d, wave1d
 from pinntk.training import first_points
 
 FUNCTIONS = {Tanh: jnp.tanh, Sine: jnp.sin, Erf: jax.scipy.special.erf}

@@ -11,12 +11,12 @@ from pinntk.errors import PinntkError
 from pinntk.optim import (
     SPRING,
     Adaptive,
+    ExponentialDecay,
     FirstOrder,
     GradientDescent,
     NaturalGradient,
     SecondOrder,
     adam,
-    exponential_decay,
     gradient_descent,
     rate_of,
 )
@@ -159,7 +159,7 @@ def test_adam_s_default_learning_rate():
     assert rate_of(adam()) == pytest.approx(1e-3, rel=1e-6)
 
 
-@pytest.mark.parametrize("make", [adam, gradient_descent, exponential_decay])
+@pytest.mark.parametrize("make", [adam, gradient_descent, ExponentialDecay])
 @pytest.mark.parametrize("rate", [0.0, -1e-3, 1e-60, float("nan"), float("inf"), "1e-3", None])
 def test_a_bad_learning_rate_is_named(make, rate):
     with pytest.raises(PinntkError) as error:

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pinntk.runs import prepare
+from pinntk.treatment import examine
 
 from clinic import PATIENTS
 from clinic.equations import poisson
@@ -18,8 +20,6 @@ from clinic.patient import Patient, trained, verdict
 from pinntk.diagnosis.findings import Finding, Illness, Remedy, Severity
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
-from pinntk.runs import prepare
-from pinntk.treatment import examine
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.problems import PROBLEMS, burgers, cole_hopf, library_problem
+from pinntk.problems.registry import parse_number
 from scipy.integrate import solve_ivp
 
 from pinntk.calculus import Field
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS, burgers, cole_hopf, library_problem
-from pinntk.problems.registry import parse_number
 from pinntk.training import build_model, build_optimizer, build_weighting
 
 POINTS = 40

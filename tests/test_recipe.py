@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.problems import PROBLEMS
+from pinntk.recipe import Recipe
 
 from helpers import poisson
 from pinntk.conditions import observations
@@ -16,8 +18,6 @@ from pinntk.domain import Interval, Points
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP, ModifiedMLP
 from pinntk.problem import Problem
-from pinntk.problems import PROBLEMS
-from pinntk.recipe import Recipe
 from pinntk.training import build_dtype, build_model, build_optimizer, build_weighting
 from pinntk.weighting import Fixed, NTKWeights
 

@@ -10,11 +10,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from pinntk.runs import set_up, start_run, trained_model
 
 from pinntk.errors import MemoryLimitError, RunError
 from pinntk.kernel import tangent_kernel
 from pinntk.report import figures, write, write_report
-from pinntk.runs import set_up, start_run, trained_model
 
 FILE = """
 import jax.numpy as jnp

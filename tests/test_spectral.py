@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.problems import PROBLEMS, kdv, library_problem, reaction
+from pinntk.problems.spectral import Evolution, Kink, solve
 from scipy.integrate import solve_ivp
 
 from pinntk.problem import relative_l2
-from pinntk.problems import PROBLEMS, kdv, library_problem, reaction
-from pinntk.problems.spectral import Evolution, Kink, solve
 
 #: Problem → its series with its parameters, and what the docstring says of its error: relative L2
 #: and the largest.

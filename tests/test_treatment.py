@@ -9,19 +9,19 @@ import warnings
 
 import jax
 import pytest
+from pinntk.diagnosis.diagnose import examined
+from pinntk.runs import prepare
+from pinntk.treatment import least_budget, treat
+from pinntk.treatment.running import Run, Score
+from pinntk.treatment.trials import choose
 
 from clinic import PATIENTS
 from command import run_pinntk
 from pinntk.diagnosis import Remedy, command_options
 from pinntk.diagnosis.baseline import Draw
-from pinntk.diagnosis.diagnose import examined
 from pinntk.diagnosis.record import check_record
 from pinntk.diagnosis.remedies import NATURAL
 from pinntk.errors import PinntkError
-from pinntk.runs import prepare
-from pinntk.treatment import least_budget, treat
-from pinntk.treatment.running import Run, Score
-from pinntk.treatment.trials import choose
 
 COMMANDS = importlib.import_module("pinntk.cli.app")
 

@@ -3,11 +3,13 @@
 >>> import pinntk as pk
 
 State a problem (`Problem`, `Condition` and its helpers, domains), say what is going to be done
-(`Training`), look at it (`diagnose`, `tangent_kernel`), and train it (`train`).
+(`Training`), look at it (`diagnose`, `tangent_kernel`), and train it (`train`). Problems to begin with
+are in `pk.library`.
 """
 
 from importlib.metadata import version as _version
 
+from pinntk import library
 from pinntk.calculus import Field
 from pinntk.conditions import (
     Condition,
@@ -19,8 +21,27 @@ from pinntk.conditions import (
     periodic,
     robin,
 )
+from pinntk.diagnosis import (
+    FINDINGS,
+    AbstractFinding,
+    AbstractSubject,
+    Diagnosis,
+    Evidence,
+    Forecast,
+    Found,
+    Proposal,
+    Severity,
+    Treatment,
+    diagnose,
+    examine,
+    forecast,
+    treat,
+)
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,
@@ -55,6 +76,7 @@ from pinntk.nets import (
 )
 from pinntk.optim import (
     SPRING,
+    AbstractKernelSolver,
     AbstractOptimizer,
     Cholesky,
     ConjugateGradients,
@@ -66,6 +88,7 @@ from pinntk.optim import (
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
 from pinntk.training import (
     AbstractResampling,
+    AsConditioned,
     Network,
     Observer,
     Outcome,
@@ -74,6 +97,8 @@ from pinntk.training import (
     Result,
     Setup,
     Training,
+    default_setup,
+    natural_setup,
     precision,
     progress_bar,
     train,
@@ -81,3 +106,99 @@ from pinntk.training import (
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 
 __version__ = _version("pinntk")
+
+__all__ = [
+    "FINDINGS",
+    "MLP",
+    "SPRING",
+    "AbstractFinding",
+    "AbstractKernelSolver",
+    "AbstractOptimizer",
+    "AbstractRegion",
+    "AbstractResampling",
+    "AbstractSampler",
+    "AbstractSubject",
+    "AbstractWeighting",
+    "AsConditioned",
+    "Batch",
+    "Box",
+    "Cholesky",
+    "Condition",
+    "ConjugateGradients",
+    "Constrained",
+    "Diagnosis",
+    "Estimate",
+    "Evidence",
+    "Facts",
+    "Field",
+    "FirstOrder",
+    "Fixed",
+    "Forecast",
+    "Found",
+    "FourierFeatures",
+    "HardConstraints",
+    "InputScaling",
+    "Interval",
+    "LatinHypercube",
+    "MemoryLimitError",
+    "ModifiedMLP",
+    "NTKParametrization",
+    "NTKWeights",
+    "NaturalGradient",
+    "Network",
+    "Observer",
+    "Outcome",
+    "PeriodicFeatures",
+    "PinntkError",
+    "PinntkWarning",
+    "Points",
+    "Positive",
+    "Problem",
+    "ProgressivePoints",
+    "Proposal",
+    "Random",
+    "ResidualAdaptive",
+    "ResidualError",
+    "Result",
+    "RunError",
+    "Sample",
+    "Setup",
+    "Severity",
+    "Sobol",
+    "SpaceTime",
+    "Spectrum",
+    "StandardParametrization",
+    "TangentKernel",
+    "Training",
+    "Treatment",
+    "Uncertainty",
+    "UniformGrid",
+    "Union",
+    "Unknown",
+    "WithCoefficients",
+    "adam",
+    "coefficient_uncertainty",
+    "default_setup",
+    "diagnose",
+    "dirichlet",
+    "examine",
+    "forecast",
+    "gradient_descent",
+    "initial_value",
+    "initial_velocity",
+    "largest_eigenvalue",
+    "largest_stable_step",
+    "library",
+    "natural_setup",
+    "neumann",
+    "ntk_weights",
+    "observations",
+    "periodic",
+    "precision",
+    "progress_bar",
+    "robin",
+    "spectrum",
+    "tangent_kernel",
+    "train",
+    "treat",
+]

@@ -8,12 +8,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
+from pinntk.recipe import Recipe
 
 from pinntk.calculus import AbstractField, Field, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, initial_velocity, periodic
 from pinntk.domain import Box, Interval, SpaceTime, Union
 from pinntk.problem import HardConstraints, Problem
-from pinntk.recipe import Recipe
 
 Formula = Callable[[Point], Array]
 Operator = Callable[[AbstractField], AbstractField]

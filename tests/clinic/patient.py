@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from pinntk.runs import prepare, start_run
+
 from pinntk.diagnosis.findings import Illness
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.problem import Problem
-from pinntk.runs import prepare, start_run
 
 #: A sick case has at least so many times the error of its twin, whose error is at most so much.
 WORSE, TRAINS = 10.0, 5e-2

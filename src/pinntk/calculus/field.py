@@ -160,8 +160,9 @@ class AbstractField(abc.ABC):
         above = other if callable(other) else lambda _: _scalar(other)
         return _pointwise(lambda below, value: value / below, self, above)
 
-    def __pow__(self, exponent: int | float) -> AbstractField:
-        return Field(lambda point: self(point) ** exponent, self.coordinates)
+    def __pow__(self, exponent: Any) -> AbstractField:
+        above = exponent if callable(exponent) else lambda _: _scalar(exponent)
+        return _pointwise(operator.pow, self, above)
 
 
 class Field(AbstractField):
@@ -262,6 +263,6 @@ def _pointwise(
     left: AbstractField,
     right: Callable[..., Any],
 ) -> Field:
-    return Field(
-        lambda point: combine(left(point), right(point)), left.coordinates, left.components_named
-    )
+    """Both at a point, combined; the components are those of the side that has some with names."""
+    named = left.components_named or getattr(right, "components_named", ())
+    return Field(lambda point: combine(left(point), right(point)), left.coordinates, named)

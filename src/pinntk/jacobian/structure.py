@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from pinntk.jacobian.model import trainable
 from pinntk.problem import Model, Problem, Sample
-from pinntk.tracing import SMALL
+from pinntk.program import SMALL
 
 T = TypeVar("T")
 

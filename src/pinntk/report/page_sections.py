@@ -14,13 +14,13 @@ from pinntk.report.page_words import (
     columns,
     factor,
     floats,
-    listed,
     number,
     percent,
     quoted,
     seconds,
     went,
 )
+from pinntk.words import listed
 
 Record = Mapping[str, Any]
 NO_TRAINING = "No network was trained for this record, so there is nothing to show here."
@@ -237,8 +237,8 @@ def trials(record: Record) -> Section:
 
 
 def settings(record: Record) -> Section:
-    """The recipe, and where the numbers come from."""
-    recipe, source = record["settings"], record["provenance"]
+    """The setup, and where the numbers come from."""
+    described, source = record["settings"], record["provenance"]
     names = {"pinntk": "pinntk", "jax": "JAX", "python": "Python", "dtype": "precision"}
     rows = [
         [
@@ -254,20 +254,33 @@ def settings(record: Record) -> Section:
         ["parameters", number(record["parameters"])],
     ]
     tables = [Table("Provenance", ["what", "value"], rows)]
-    absent = "The settings are not known: the network was given, not made from a recipe."
-    if recipe is not None:
+    absent = "The settings are not known."
+    if described is not None:
         absent = ""
-        plain = [[key.replace("_", " "), _setting(value)] for key, value in recipe.items()]
-        tables.insert(0, Table("Settings", ["setting", "value"], plain))
+        tables.insert(0, Table("Settings", ["setting", "value"], _settings(described)))
     return Section("settings", "Settings and provenance", tables=tables, absent=absent)
 
 
+def _settings(described: Mapping[str, Any], path: str = "") -> list[list[str]]:
+    """A description of a setup as rows: `training optimizer` and its type, then its settings."""
+    rows = []
+    for key, value in described.items():
+        name = f"{path} {key}".strip().replace("_", " ")
+        if isinstance(value, Mapping) and value:
+            if "type" in value:
+                rows.append([name, str(value["type"])])
+            rows += _settings({k: v for k, v in value.items() if k != "type"}, name)
+        elif key != "type":
+            rows.append([name, _setting(value)])
+    return rows
+
+
 def _setting(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_setting(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value)) or "none"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else number(value)
+    if value is None or value == {}:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else number(value)
 
 
 def subject(record: Record) -> str:

@@ -37,13 +37,15 @@ Scaling = Callable[[Problem, Batch], InputScaling | None]
 def unit_scaling(problem: Problem, batch: Batch) -> InputScaling:
     """Map the domain's bounding box onto [−1, 1]^d."""
     del batch
-    return InputScaling.to_unit(problem.domain.lower, problem.domain.upper)
+    return InputScaling.to_unit(*_corners(problem))
 
 
 def standard_scaling(problem: Problem, batch: Batch) -> InputScaling:
-    """Mean 0 and standard deviation 1 over the uniform distribution on the domain's bounding box."""
+    """Mean 0 and standard deviation 1 over the domain's bounding box, or over the points it consists of."""
     del batch
-    return InputScaling.standardize_box(problem.domain.lower, problem.domain.upper)
+    if problem.domain.given is not None:
+        return InputScaling.standardize(problem.domain.given)
+    return InputScaling.standardize_box(*_corners(problem))
 
 
 def points_scaling(problem: Problem, batch: Batch) -> InputScaling:
@@ -55,6 +57,11 @@ def points_scaling(problem: Problem, batch: Batch) -> InputScaling:
 def no_scaling(problem: Problem, batch: Batch) -> None:
     """Leave the inputs as they are."""
     del problem, batch
+
+
+def _corners(problem: Problem) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    lower, upper = zip(*problem.domain.bounds.values(), strict=True)
+    return lower, upper
 
 
 class AbstractNetwork(abc.ABC):
@@ -149,6 +156,13 @@ class Network(AbstractNetwork):
                 fix="Use harmonics instead, or hard=False.",
             )
         if periodic:
+            if not domain.is_box:
+                raise PinntkError(
+                    "hard",
+                    got=f"a network periodic in {', '.join(periodic)} on a {type(domain).__name__}",
+                    expected="a Box as the problem's domain, whose extents are the periods",
+                    fix="Give the problem a Box, or use hard=False.",
+                )
             axes = tuple(domain.coordinates.index(name) for name in periodic)
             scale = lambda axis: 1.0 if scaling is None else scaling.scale[axis]
             extents = {(domain.upper[i] - domain.lower[i]) / scale(i) for i in axes}

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.conditions import Condition
-from pinntk.domain import Box, Random, UniformGrid
+from pinntk.domain import Random, UniformGrid
 from pinntk.errors import PinntkError, check_name
 from pinntk.problem import Batch, Model, Problem, Sample, condition_key, draw
 
@@ -37,9 +37,7 @@ class AbstractResampling(abc.ABC):
 
 def _over_domain(problem: Problem, condition: Condition) -> bool:
     """Whether a condition's points fill the domain: neither a part of its rim nor given points."""
-    where = condition.where
-    full = isinstance(where, Box) and not where.fixed
-    return (where is problem.domain or full) and condition.targets is None
+    return condition.where.fills(problem.domain) and condition.targets is None
 
 
 class _AbstractRedrawing(AbstractResampling):
