@@ -23,7 +23,7 @@ from kernel_tables import table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "natural-gradient-weights.md"
 RECORD = RESULTS / "natural_weights.json"
-#: The condition whose weight is turned, and the steps of either optimiser, which take about as long.
+#: The condition whose weight is changed, and the steps of either optimizer, which take about as long.
 PROBLEMS = {
     "poisson1d:a=4": ("boundary", {"natural-gradient": 300, "adam": 10_000}),
     "wave1d": ("values", {"natural-gradient": 500, "adam": 15_000}),
@@ -32,37 +32,30 @@ WAYS = ("equal", "× 100", "÷ 100", "Algorithm 1")
 OPTIMIZERS = ("natural-gradient", "adam")
 
 
-def weighting(way: str, name: str) -> dict[str, Any]:
-    """The settings of a way to weight: one condition's weight turned up or down, or all by the kernel."""
+def weighting(way: str, name: str) -> Any:
+    """The rule of a way to weight: one condition's weight made larger or smaller, or all by the kernel."""
+    import pinntk as pk
+
     if way == "Algorithm 1":
-        return {"weighting": "ntk", "every": 10}
-    factor = {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]
-    return {"weighting": "fixed", "weights": {name: factor}}
+        return pk.NTKWeights(every=10)
+    return pk.Fixed({name: {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]})
 
 
 def run(problem: str, optimizer: str, way: str, seed: int, steps: int) -> dict[str, Any]:
     """One run of so many steps."""
-    from pinntk.errors import PinntkWarning
-    from pinntk.optim import adam
-    from pinntk.runs import set_up
-    from pinntk.training import build_optimizer, build_weighting, train
+    import pinntk as pk
+    from pinntk.cli.loading import load
+    from pinntk.training import start_run
 
     name, _ = PROBLEMS[problem]
-    changes = {"optimizer": "natural-gradient", **weighting(way, name)}
-    setup = set_up(problem, None, changes, seed)
-    chosen = build_optimizer(setup.recipe)
+    setup = load(problem, "natural-gradient").setup
+    training = setup.training.replace(weighting=weighting(way, name), steps=steps, log_every=steps)
     if optimizer == "adam":
-        chosen = adam(1e-3, decay_rate=0.9, decay_steps=2000)
-    options: dict[str, Any] = {
-        "optimizer": chosen,
-        "weighting": build_weighting(setup.recipe),
-        "key": setup.key,
-        "batch": setup.batch,
-        "log_every": steps,
-    }
+        adam = pk.adam(1e-3, decay_rate=0.9, decay_steps=2000)
+        training = training.replace(optimizer=adam)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PinntkWarning)
-        result = train(setup.problem, setup.model, steps=steps, **options)
+        warnings.simplefilter("ignore", pk.PinntkWarning)
+        result = start_run(setup.replace(training=training), seed)
     return {
         "problem": problem,
         "optimizer": optimizer,
@@ -82,9 +75,10 @@ def median(record: dict[str, Any], **wanted: Any) -> float:
 
 def weighted() -> str:
     """The library's problems that the natural gradient solves with the weights of Algorithm 1."""
-    from pinntk.problems import PROBLEMS, library_problem
+    import pinntk as pk
 
-    names = [n for n in PROBLEMS if library_problem(n).natural.weighting == "ntk"]
+    presets = {n: e.presets["natural-gradient"]() for n, e in pk.library.PROBLEMS.items()}
+    names = [n for n, p in presets.items() if isinstance(p.training.weighting, pk.NTKWeights)]
     return ", ".join(f"`{name}`" for name in names)
 
 

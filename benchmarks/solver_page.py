@@ -18,9 +18,9 @@ import numpy as np
 from common import DOCS, RESULTS, MadePage
 from kernel_tables import table
 from pinntk.report.figures import save
-from pinntk.report.page_words import listed
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
+from pinntk.words import listed
 
 Record = dict[str, Any]
 
