@@ -264,8 +264,9 @@ seeds whose first finding is that of seed 0.
 
 No doctor is asked: every case is trained for its planned steps, and so is its twin, which lacks the
 failure mode and nothing else. The twin has to reach an error of 5e-2 or less, and the sick case one at
-least ten times that of its twin, or diverge, or be refused. A cure is a change of settings that is known to
-make the sick problem train; where none is given, that of the twin is one, if the twin differs in settings alone.
+least ten times that of its twin, or diverge, or be refused. A cure is a change of settings that is known
+to make the sick problem train; where none is given, that of the twin is one, if the twin differs in
+settings alone.
 
 {oracle(record)}
 ## Runs that failed
