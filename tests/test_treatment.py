@@ -208,7 +208,7 @@ def test_a_refusal_keeps_its_reason_and_a_programming_error_is_not_one(diagnosis
     assert not race.go_on(1.0, score)
     assert "missing" in race.trial().reason
 
-    def bug(*_):
+    def bug(*_, **__):
         raise TypeError("a bug of pinntk")
 
     monkeypatch.setattr("pinntk.diagnosis.trial.train", bug)
