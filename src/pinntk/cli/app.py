@@ -36,7 +36,7 @@ EXIT_CODES = {Outcome.DIVERGED: 3, Outcome.INTERRUPTED: INTERRUPTED}
 
 @app.command(name="list")
 def list_problems() -> None:
-    """Show the problems of the library."""
+    """Show the problems of the library, with their presets beside default and natural-gradient."""
     tables.console.print(tables.problem_table())
 
 
@@ -195,5 +195,8 @@ def run_app() -> int:
             tables.print_error(str(error))
             return 2
         except SystemExit as stop:
+            # Typer makes an exit of Ctrl-C, without a word.
+            if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
+                raise KeyboardInterrupt from None
             return stop.code if isinstance(stop.code, int) else 0
     return 0

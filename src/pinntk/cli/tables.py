@@ -31,11 +31,13 @@ def show(text: str) -> None:
 
 
 def problem_table() -> Table:
-    """The library, one problem per line."""
-    table = Table("name", "conditions", "presets", "problem", box=None, header_style="bold")
+    """The library, one problem per line; presets that only some problems have."""
+    table = Table("name", "conditions", "more presets", "problem", box=None, header_style="bold")
+    shared = set.intersection(*(set(entry.presets) for entry in PROBLEMS.values()))
     for name, entry in PROBLEMS.items():
-        names = ", ".join(entry.problem().names)
-        table.add_row(name, names, ", ".join(entry.presets), entry.description)
+        conditions = ", ".join(entry.problem().names)
+        more = ", ".join(preset for preset in entry.presets if preset not in shared)
+        table.add_row(name, conditions, more, entry.description)
     return table
 
 
