@@ -13,7 +13,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pinntk.problems.burgers import cole_hopf
 
 import pinntk as pk
 

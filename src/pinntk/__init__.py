@@ -1,10 +1,10 @@
-"""Why does my PINN not train, and what makes it train?
+"""Why does my PINN not train, and how do I fix it?
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), say what is going to be done
-(`Training`), look at it (`diagnose`, `tangent_kernel`), and train it (`train`). Problems to begin with
-are in `pk.library`.
+State a problem (`Problem`, `Condition` and its helpers, domains), say how to train it
+(`Training`), examine it (`diagnose`, `tangent_kernel`), and train it (`train`). `pk.library` has problems
+to start with.
 """
 
 from importlib.metadata import version as _version

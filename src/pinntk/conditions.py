@@ -36,9 +36,9 @@ class Condition:
       an array of shape (m,). For a condition with `targets`, `residual(u, x, y)`.
     - `where`: the region that is sampled.
     - `points`: how many points.
-    - `sampler`: how they are laid; Sobol by default, for its even cover at any count.
-    - `redraw_every`: draw new points every so many training steps; fixed points when None.
-    - `targets`: one row per point for conditions on data, else None.
+    - `sampler`: how they are distributed; Sobol by default, which covers evenly at any count.
+    - `redraw_every`: steps between two draws of new points; None for fixed points.
+    - `targets`: data, one row per point; None for other conditions.
     """
 
     name: str
@@ -160,7 +160,7 @@ def observations(
 ) -> Condition:
     """Data: what is observed of u at points (n, d) should equal values (n,) or (n, m).
 
-    `observe(u, x)` is what was measured, u itself unless given.
+    `observe(u, x)` is the measured quantity, by default u itself.
     """
     region = Points(points, domain.coordinates)
     targets = np.asarray(values, float)

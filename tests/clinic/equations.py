@@ -8,7 +8,6 @@ from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
-from pinntk.recipe import Recipe
 
 from pinntk.calculus import AbstractField, Field, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, initial_velocity, periodic

@@ -52,7 +52,7 @@ class AbstractField(abc.ABC):
         """A function and the linear combination of its derivatives that this field is."""
 
     def d(self, *names: str) -> Derivatives:
-        """∂ⁿ/∂names: one name per differentiation, any order, mixed as wanted; u.d() is u itself."""
+        """∂ⁿ/∂names: one name per differentiation, any order, pure or mixed; u.d() is u itself."""
         axes = tuple(self._axis(name) for name in names)
         base, terms = self._terms()
         shifted = {tuple(sorted(index + axes)): value for index, value in terms.items()}
@@ -111,7 +111,7 @@ class AbstractField(abc.ABC):
         return tuple(self[name] for name in self.components_named)
 
     def coefficient(self, name: str) -> Any:
-        """An unknown of the equation beside u: its value, or a field over the same coordinates.
+        """An unknown coefficient of the equation: its value, or a field over the same coordinates.
 
         Only the field that a residual is given has them; its derivatives and components do not.
         """

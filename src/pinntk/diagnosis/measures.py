@@ -1,4 +1,4 @@
-"""The numbers a verdict rests on: what is measured on one network and its points, at one time."""
+"""The measurements behind a verdict: one network and its points, at one time."""
 
 from __future__ import annotations
 

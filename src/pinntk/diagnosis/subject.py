@@ -1,4 +1,4 @@
-"""What is examined, behind one interface: a problem, several draws of a model, the planned training."""
+"""The subject of a diagnosis, behind one interface: a problem, several draws of a model, a training."""
 
 from __future__ import annotations
 

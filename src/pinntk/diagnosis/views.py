@@ -1,4 +1,4 @@
-"""What was seen, as plain arrays by name: for the JSON record and for the page."""
+"""The measurements as plain arrays by name, for the JSON record and the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where points live and how they are laid."""
+"""Regions, and samplers that place points in them."""
 
 from pinntk.domain.box import Box, Interval, SpaceTime
 from pinntk.domain.grid import Lines, Plane, lines, plane

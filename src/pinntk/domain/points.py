@@ -14,7 +14,7 @@ from pinntk.errors import PinntkError
 
 
 class Points(AbstractRegion):
-    """Given points, an array of shape (n, d): `Points(array, ("x", "t"))`. Samplers leave them alone."""
+    """Given points, an array of shape (n, d): `Points(array, ("x", "t"))`. Samplers do not move them."""
 
     def __init__(self, points: np.ndarray | Array, coordinates: Sequence[str]):
         values = np.asarray(points)

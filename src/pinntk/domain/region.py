@@ -1,4 +1,4 @@
-"""Where points live: what a region of one's own must say, and the questions that every region answers."""
+"""Regions: what a subclass must provide, and the questions that every region answers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TRIED = 2**20
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Facts:
-    """What a region knows of itself; what is None or empty is found out from its points.
+    """What a region knows about itself. What is None or empty is determined from its points.
 
-    **Arguments:** `dimension`: how many numbers say where one is in it, 1 for a curve; `measure`: its
-    length, area or volume; `box`: it is all that lies between its bounds; `points`: the only points it
-    has, (n, d); `parts`: the regions it is made of.
+    **Arguments:** `dimension`: 1 for a curve, 2 for a surface; `measure`: its length, area or
+    volume; `box`: whether it is everything between its bounds; `points`: the only points it has,
+    (n, d); `parts`: the regions it is made of.
     """
 
     dimension: int | None = None
@@ -49,10 +49,10 @@ class AbstractRegion(abc.ABC):
 
     A region has three attributes: `coordinates`, the names in the order of a point's entries, and
     `lower` and `upper`, one number each per coordinate, which bound it. It has three methods: `sample`,
-    `contains`, `normal`. All else is worked out from these, once and here, for all regions; what a
-    region knows better it says in `facts`, which are data. A region that does not state its dimension
-    is tried: it fills space where most little steps from its points stay in it, and is a surface
-    elsewhere. Curves in space, which are thinner, state it.
+    `contains`, `normal`. This class derives everything else from these, for all regions. What a region
+    knows better, it states in `facts`. If it does not state its dimension, small steps from its points
+    decide: where most of them stay inside, the region fills space; otherwise it is a surface. Curves in
+    space must state their dimension.
     """
 
     coordinates: tuple[str, ...]
@@ -75,7 +75,7 @@ class AbstractRegion(abc.ABC):
     @final
     @functools.cached_property
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """The least and the greatest value of every coordinate. Raises where `lower`, `upper` are amiss."""
+        """The smallest and largest value of every coordinate. **Raises** for bad `lower` or `upper`."""
         names = _attribute(self, "coordinates", "a tuple of names")
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise _amiss(self, "coordinates", names, 'a tuple of names, like ("x", "y")')
@@ -123,7 +123,7 @@ class AbstractRegion(abc.ABC):
     @final
     @functools.cached_property
     def dimension(self) -> int:
-        """How many numbers say where one is in it: 2 for a disc, 1 for its rim, 0 for given points.
+        """The dimension: 2 for a disc, 1 for its rim, 0 for given points.
 
         The greatest of its parts for a union.
         """
@@ -141,9 +141,9 @@ class AbstractRegion(abc.ABC):
     def measure(self) -> float | None:
         """Its length, area or volume; the number of its points in dimension 0.
 
-        Exact for boxes, unions of boxes and what states it. Else it is the share of 2^16 points of the
-        bounding box that the region contains, right to some 1e-3, for what fills space; None for a
-        surface, of which that says nothing. Overlaps of parts count once, but for surfaces of one's own.
+        Exact for boxes, unions of boxes, and regions that state it. For other regions that fill space, it
+        is the share of 2^16 points of the bounding box that they contain, accurate to about 1e-3; None
+        for other surfaces. Overlaps of parts count once, except for surfaces of your own.
         """
         if self.facts.measure is not None:
             return float(self.facts.measure)
@@ -158,7 +158,7 @@ class AbstractRegion(abc.ABC):
     def near(self, points: np.ndarray) -> np.ndarray:
         """For points (n, d), whether each lies in the region up to 1e-6 of its extents: shape (n,).
 
-        For regions whose `contains` makes no allowance for rounding.
+        For regions whose `contains` does not allow for rounding.
         """
         points = np.asarray(points, np.float64)
         found = np.array(self.contains(points), bool)
@@ -177,8 +177,8 @@ class AbstractRegion(abc.ABC):
     def outside(self, domain: AbstractRegion) -> np.ndarray:
         """Points (m, d) of it beyond a domain, none where it is a part of the domain.
 
-        Exact for given points, and for a box in a box; else some of its points are tried. A domain of
-        given points has no outside for what is not given.
+        Exact for given points, and for a box in a box; otherwise some of its points are tried. For a domain
+        of given points, only given points can lie outside.
         """
         nothing = np.empty((0, len(self.coordinates)))
         ends = np.array(list(self.bounds.values())).T
@@ -194,7 +194,7 @@ class AbstractRegion(abc.ABC):
 
     @final
     def probes(self) -> np.ndarray:
-        """Points (m, d) at which conditions on it are compared: what is special in it, and some others.
+        """Points (m, d) at which conditions on it are compared: special points, and some others.
 
         The corners, the middle and some points besides of a box; at most 64 given points, evenly from
         first to last; some points of any other region.

@@ -1,4 +1,4 @@
-"""How points are laid: each sampler maps (key, n, d) to n points of the unit cube, inside jit or out."""
+"""Samplers: each maps (key, n, d) to n points of the unit cube, inside jit or out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LatinHypercube(AbstractSampler):
 
 @dataclasses.dataclass(frozen=True)
 class Sobol(AbstractSampler):
-    """The Sobol sequence under a random digital shift: a low-discrepancy set, new with every key.
+    """The Sobol sequence under a random digital shift: a low-discrepancy set, a new one for every key.
 
     The shift flips the same random bits in every point, which keeps the net's balance and can be
     redrawn inside a jitted loop. Balance is best when n is a power of two.

@@ -15,7 +15,7 @@ from pinntk.errors import PinntkError
 
 
 class Union(AbstractRegion):
-    """Several regions of the same coordinates; n points are shared out evenly, the first get the rest.
+    """Several regions of the same coordinates; n points are split evenly, the first get the remainder.
 
     `shares` gives other proportions: `Union([initial, walls], shares=[1, 2])`.
     """

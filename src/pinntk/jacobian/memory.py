@@ -1,4 +1,4 @@
-"""Whether a result fits into memory, and functions of many points evaluated some points at a time."""
+"""Check whether a result fits into memory, and evaluate functions chunk by chunk."""
 
 from __future__ import annotations
 

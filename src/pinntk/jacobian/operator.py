@@ -1,7 +1,7 @@
 """The residual Jacobian as an operator, and the functions on it.
 
 A Jacobian is one of several forms, which all describe the same linear map from parameters to
-residuals. What can be done with it is a function with a rule for every form.
+residuals. Each operation on it is a function with one rule per form.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a problem is refused for: conditions outside its domain, residuals that cannot be used."""
+"""Reasons to refuse a problem: conditions outside its domain, residuals that cannot be used."""
 
 from __future__ import annotations
 

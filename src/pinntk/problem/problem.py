@@ -24,7 +24,7 @@ from pinntk.program import explained, merge_equal
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HardConstraints:
-    """How conditions are built into a model, so that they hold exactly and need no term of the loss.
+    """How conditions are built into a model, so that they hold exactly and need no term in the loss.
 
     **Arguments:** `conditions`: the names of those that then hold; `ansatz(x, value)`: the model's value
     at a point from that of the network, such as `u0(x) + t * value`; `periodic`: coordinates in which the

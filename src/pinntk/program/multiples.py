@@ -48,7 +48,7 @@ def evaluate(closed: Any, inputs: Sequence[Array]) -> list[Multiple]:
 
 
 class _Program:
-    """The values met so far. Bases are told apart by identity, and kept so that it stays theirs."""
+    """The values met so far. Bases are compared by identity, and kept alive so that ids stay unique."""
 
     def __init__(self) -> None:
         self.known: dict[Any, Any] = {}

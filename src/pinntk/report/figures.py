@@ -1,4 +1,4 @@
-"""Figures from arrays: losses, weights, error, spectra, solution. One style, readable in grey."""
+"""Figures from arrays: losses, weights, error, spectra, solution. One style, readable in grayscale."""
 
 from __future__ import annotations
 

@@ -50,10 +50,10 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What `train` returns. `model` is the trained one, or the last good one where a run diverged.
+    """What `train` returns. `model` is the trained model, or the last good one if the run diverged.
 
     `losses`, `weights` and `held_out` belong to `model` at step `steps`; `message` says in a sentence how
-    it ended, and `notes` what else a user should know: precision, too few points, overfitted residuals.
+    it ended, and `notes` what else to know: precision, too few points, overfitted residuals.
     `seconds` is all the time it took, `compilation` the part of it before the first step was done, less
     what a step takes.
     """

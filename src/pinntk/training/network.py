@@ -1,4 +1,4 @@
-"""Networks that are yet to be drawn: what they look like, and how they fit a problem."""
+"""Networks before they are drawn: their shape, and how they fit a problem."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Network(AbstractNetwork):
     - `scaling` maps the inputs: `unit_scaling`, `standard_scaling`, `points_scaling` or `no_scaling`;
       `input_scale` multiplies the result.
     - `fourier_features`: how many random Fourier features, of standard deviation `fourier_scale`,
-      stand before the network; 0 for none.
+      come before the network; 0 for none.
     - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
       with `harmonics` waves for each periodic coordinate.
     """
@@ -180,7 +180,7 @@ class Network(AbstractNetwork):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Drawn(AbstractNetwork):
-    """A network of your own, drawn by a function of a key: `Drawn(lambda key: MyModel(key))`."""
+    """Your own network, drawn by a function of a key: `Drawn(lambda key: MyModel(key))`."""
 
     draw: Callable[[PRNGKeyArray], Model]
 
@@ -203,7 +203,7 @@ class Drawn(AbstractNetwork):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given(AbstractNetwork):
-    """One model that is there already, trained or not; every draw is this model."""
+    """An existing model, trained or not; every draw is this model."""
 
     model: Model
 
@@ -231,7 +231,7 @@ def as_network(value: Any) -> AbstractNetwork:
 def draw_model(
     network: AbstractNetwork, problem: Problem, batch: Batch, key: PRNGKeyArray, dtype: Any
 ) -> Model:
-    """A network with the problem's coefficients at their start beside it, in `dtype`."""
+    """A network with the problem's coefficients at their initial values, in `dtype`."""
     drawn = network.network(problem, batch, key)
     if problem.coefficients:
         try:
