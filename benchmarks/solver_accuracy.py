@@ -40,7 +40,6 @@ def options() -> argparse.Namespace:
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """One run and its history, in seconds since the process was asked for."""
     from pinntk.cli.loading import load
-
     from pinntk.errors import PinntkWarning
     from pinntk.jacobian import parameter_count
     from pinntk.training import precision, start_run

@@ -21,11 +21,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from pinntk.cli.loading import load
 
 from accuracy_page import MADE, NAMES, TARGETS
 from common import RESULTS, parser, use_cores, write
 from optimizers import OWN, PEERS
+from pinntk.cli.loading import load
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count, trainable
 from pinntk.training import Setup, Start, Training, initial_state, precision, train

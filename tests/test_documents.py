@@ -19,12 +19,12 @@ import pytest
 import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pinntk.problems import PROBLEMS
+from pinntk.problems.loading import load_problem
 
 import pinntk
 from pinntk.cli import app
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS
-from pinntk.problems.loading import load_problem
 from test_architecture import FLOORS
 
 ROOT = Path(__file__).parent.parent

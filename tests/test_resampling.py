@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pinntk.runs import resume_run, set_up, start_run, trained_model
 
 from helpers import mlp, wave
 from pinntk.conditions import Condition, dirichlet
@@ -13,7 +14,6 @@ from pinntk.domain import Interval, Random, UniformGrid
 from pinntk.errors import PinntkError
 from pinntk.optim import adam
 from pinntk.problem import Problem
-from pinntk.runs import resume_run, set_up, start_run, trained_model
 from pinntk.training import Outcome, ProgressivePoints, ResidualAdaptive, train
 
 POINTS = 400

@@ -32,7 +32,7 @@ from jax_wave import E_T, E_X, forward, reverse  # noqa: E402
 import pinntk as pk  # noqa: E402
 from pinntk.jacobian import FORMS as BUILD  # noqa: E402
 from pinntk.jacobian import Use, block_traces, choose, gram, trainable  # noqa: E402
-from pinntk.jacobian.memory import available_memory  # noqa: E402
+from pinntk.jacobian.machine import available_memory  # noqa: E402
 from pinntk.problem import Sample  # noqa: E402
 from pinntk.training import Training, initial_state  # noqa: E402
 from pinntk.training.compiled import compile_chunk  # noqa: E402

@@ -1,9 +1,10 @@
-"""Why does my PINN not train, and what makes it train?
+"""Why does my PINN not train, and how do I fix it?
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`diagnose`,
-`tangent_kernel`, `spectrum`), train it (`train` with `NTKWeights`).
+State a problem (`Problem`, `Condition` and its helpers, domains), say how to train it
+(`Training`), examine it (`diagnose`, `tangent_kernel`), and train it (`train`). `pk.library` has problems
+to start with.
 """
 
 from importlib.metadata import version as _version
@@ -20,8 +21,27 @@ from pinntk.conditions import (
     periodic,
     robin,
 )
+from pinntk.diagnosis import (
+    FINDINGS,
+    AbstractFinding,
+    AbstractSubject,
+    Diagnosis,
+    Evidence,
+    Forecast,
+    Found,
+    Proposal,
+    Severity,
+    Treatment,
+    diagnose,
+    examine,
+    forecast,
+    treat,
+)
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,
@@ -56,6 +76,8 @@ from pinntk.nets import (
 )
 from pinntk.optim import (
     SPRING,
+    AbstractKernelSolver,
+    AbstractOptimizer,
     Cholesky,
     ConjugateGradients,
     FirstOrder,
@@ -65,6 +87,8 @@ from pinntk.optim import (
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
 from pinntk.training import (
+    AbstractResampling,
+    AsConditioned,
     Network,
     Observer,
     Outcome,
@@ -85,19 +109,33 @@ from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 __version__ = _version("pinntk")
 
 __all__ = [
+    "FINDINGS",
     "MLP",
     "SPRING",
+    "AbstractFinding",
+    "AbstractKernelSolver",
+    "AbstractOptimizer",
+    "AbstractRegion",
+    "AbstractResampling",
+    "AbstractSampler",
+    "AbstractSubject",
     "AbstractWeighting",
+    "AsConditioned",
     "Batch",
     "Box",
     "Cholesky",
     "Condition",
     "ConjugateGradients",
     "Constrained",
+    "Diagnosis",
     "Estimate",
+    "Evidence",
+    "Facts",
     "Field",
     "FirstOrder",
     "Fixed",
+    "Forecast",
+    "Found",
     "FourierFeatures",
     "HardConstraints",
     "InputScaling",
@@ -118,6 +156,7 @@ __all__ = [
     "Positive",
     "Problem",
     "ProgressivePoints",
+    "Proposal",
     "Random",
     "ResidualAdaptive",
     "ResidualError",
@@ -125,12 +164,14 @@ __all__ = [
     "RunError",
     "Sample",
     "Setup",
+    "Severity",
     "Sobol",
     "SpaceTime",
     "Spectrum",
     "StandardParametrization",
     "TangentKernel",
     "Training",
+    "Treatment",
     "Uncertainty",
     "UniformGrid",
     "Union",
@@ -139,7 +180,10 @@ __all__ = [
     "adam",
     "coefficient_uncertainty",
     "default_setup",
+    "diagnose",
     "dirichlet",
+    "examine",
+    "forecast",
     "gradient_descent",
     "initial_value",
     "initial_velocity",
@@ -158,4 +202,5 @@ __all__ = [
     "start_run",
     "tangent_kernel",
     "train",
+    "treat",
 ]

@@ -2,38 +2,6 @@
 
 from __future__ import annotations
 
-import math
+from pinntk.words import number, percent, quoted, rounded, table, times
 
-
-def percent(share: float) -> str:
-    """A share in per cent with two digits or so: 0%, 1.2%, 53%, 950%, >1000%."""
-    value = 100 * share
-    if value < 0.001:
-        return "0%"
-    if value > 1000:
-        return ">1000%"
-    return f"{value:.2g}%" if value < 99.5 else f"{value:.0f}%"
-
-
-def number(value: float) -> str:
-    """Two or three digits, without an exponent where it reads better: 0.05, 13, 1,200, 3.7e-06."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if 100 <= abs(value) < 1e6:
-        return f"{rounded(value):,}"
-    if abs(value) >= 1e-3 and abs(value) < 100:
-        return f"{value:.2g}"
-    return f"{value:.1e}"
-
-
-def times(factor: float) -> str:
-    """A factor: 3.2×, 13×, 1,200×, beyond a million a power of ten."""
-    if not math.isfinite(factor):
-        return "infinitely"
-    return f"{number(factor)}×"
-
-
-def rounded(value: float) -> int:
-    """Two significant digits, as a whole number."""
-    digits = max(0, math.floor(math.log10(abs(value))) - 1)
-    return int(round(value / 10**digits) * 10**digits)
+__all__ = ["number", "percent", "quoted", "rounded", "table", "times"]

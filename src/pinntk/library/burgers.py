@@ -73,7 +73,7 @@ def burgers1d_adam(nu: float = 0.01 / math.pi) -> Setup:
 
 
 def burgers1d_natural_gradient(nu: float = 0.01 / math.pi) -> Setup:
-    """`burgers1d` with 900 natural-gradient steps; points follow the residual, u is exact at the rim."""
+    """`burgers1d` with 900 natural-gradient steps; adaptive points, u exact on the boundary."""
     return natural_setup(
         burgers1d(nu),
         points={"residual": 4000},

@@ -24,7 +24,7 @@ from pinntk.training import Setup
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A problem of the library: its factory, one line on it, and setups of it by name.
+    """A problem of the library: its factory, a one-line description, and its presets by name.
 
     `presets` has "default" (Adam with Algorithm 1), "natural-gradient", and "paper" where the problem
     is one of the paper's; each takes the factory's parameters.

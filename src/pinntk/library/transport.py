@@ -49,7 +49,7 @@ def heat1d_adam(kappa: float = 0.1) -> Setup:
 
 
 def heat1d_natural_gradient(kappa: float = 0.1) -> Setup:
-    """`heat1d` with the natural gradient as it comes."""
+    """`heat1d` with the natural gradient at its default settings."""
     return natural_setup(heat1d(kappa))
 
 
