@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 import pinntk as pk
 from command import one_line, run_pinntk
 from helpers import assert_close
-from pinntk.errors import PinntkError, RunError
+from pinntk.errors import PinntkError, PinntkWarning, RunError
 from pinntk.jacobian import trainable
 from pinntk.library import poisson1d_paper, wave1d_paper
 from pinntk.paper import EXPERIMENTS, Claim, Skipped, names_of, reproduce
@@ -174,7 +174,8 @@ def test_a_run_of_other_settings_is_refused(whole):
 
 
 def test_a_run_that_diverges_is_named(tmp_path):
-    with pytest.raises(RunError, match="diverged"):
+    warned = pytest.warns(PinntkWarning, match="diverged at step")
+    with warned, pytest.raises(RunError, match="diverged"):
         kept_run(tmp_path / "run", wave_setup(optimizer=pk.gradient_descent(1e4)))
 
 
