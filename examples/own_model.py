@@ -26,7 +26,7 @@ class Net(nnx.Module):
 
 problem = pk.library.poisson1d(a=1.0)
 plan = pk.Training(pk.adam(2e-3), steps=2_000, weighting=pk.NTKWeights(every=10))
-setup = pk.Setup(problem, plan, network=Net)
+setup = pk.Setup(problem, plan, network=pk.Drawn(Net))
 
 if __name__ == "__main__":
     model = Net(jax.random.key(0))

@@ -18,7 +18,7 @@ from pinntk.weighting import GradientNorms, WeightingState
 class GradientNormWeights(pk.AbstractWeighting):
     """Weights under which all gradients λ_k ∇L_k have one norm."""
 
-    every: int = 10
+    every: int | None = 10
     keep: float = 0.9
     subsample = None
     needs = (GradientNorms,)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from pinntk.problems import PROBLEMS, library_problem
 
 from helpers import CASES, NETWORKS, assert_close, double_case, poisson, sample, wave
 from pinntk.jacobian import (
@@ -28,9 +27,10 @@ from pinntk.jacobian import (
     trainable,
     vjp,
 )
+from pinntk.library import PROBLEMS
 from pinntk.nets import MLP
+from pinntk.paper.sweep import first_points
 from pinntk.problem import Sample
-from pinntk.training.compiled import first_points
 
 PLANS = sys.modules["pinntk.jacobian.plans"]
 TILES = sys.modules["pinntk.jacobian.tiles"]
@@ -44,7 +44,7 @@ def all_products_factored(monkeypatch):
 
 def few_points(name, network):
     """A library problem with three points of every condition and a small network for it."""
-    problem = library_problem(name)
+    problem = PROBLEMS[name].problem()
     outputs = len(problem.fields)
     d = len(problem.domain.coordinates)
     model = NETWORKS[network](jax.random.key(3), d, None if outputs == 1 else outputs)

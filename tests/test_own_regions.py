@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pinntk.recipe import Recipe
 
 import pinntk as pk
 from pinntk.diagnosis import measures, views
 from pinntk.diagnosis.contradiction import find_clash
+from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import Instant, evenly, first_instant, lines, plane
 from pinntk.errors import PinntkError
+from pinntk.jacobian import cast
 from pinntk.problem import subsample
 from pinntk.report import write
-from pinntk.training import build_model, build_optimizer
-from pinntk.training.resampling import ByResidual, Growing
+from pinntk.training import Network, ProgressivePoints, ResidualAdaptive
 
 KEY = jax.random.key(3)
 INNER, OUTER = 1.0, 2.0
@@ -343,30 +343,30 @@ def test_the_inputs_are_scaled_from_the_bounds(name):
         np.testing.assert_allclose(standard.scale, np.array(half) / math.sqrt(3))
 
 
-def built(problem, **settings):
-    recipe = Recipe(width=8, depth=2, **settings)
-    return build_model(recipe, problem, problem.sample(KEY), KEY)
+PLAN = pk.Training(pk.adam(1e-3), steps=20, log_every=10)
+
+
+def built(problem, dtype=jnp.float32):
+    network = Network(width=8, depth=2)
+    return cast(network.network(problem, problem.sample(KEY), KEY), dtype)
+
+
+def subject(problem, model):
+    return JaxSubject(problem, [Draw(model, problem.sample(KEY))], PLAN, KEY)
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-@pytest.mark.parametrize("optimizer", ["adam", "natural-gradient"])
+@pytest.mark.parametrize("optimizer", [pk.adam(), pk.NaturalGradient()], ids=["adam", "natural"])
 def test_training_lowers_the_loss(name, optimizer, x64):
     problem = DOMAINS[name][0]
-    recipe = Recipe(optimizer=optimizer, width=8, depth=2)
-    result = pk.train(
-        problem,
-        built(problem, dtype="float64"),
-        optimizer=build_optimizer(recipe),
-        steps=20,
-        key=KEY,
-        log_every=10,
-    )
+    plan = PLAN.replace(optimizer=optimizer)
+    result = pk.train(problem, built(problem, jnp.float64), plan, key=KEY)
     first, last = (sum(row.losses.values()) for row in (result.history[0], result.history[-1]))
     assert np.isfinite(last)
     assert last < first
 
 
-@pytest.mark.parametrize("resampling", [ByResidual(every=2), Growing(every=2)])
+@pytest.mark.parametrize("resampling", [ResidualAdaptive(every=2), ProgressivePoints(every=2)])
 def test_points_of_the_equation_are_redrawn_and_those_of_rims_are_not(resampling):
     problem = ring_problem()
     batch = problem.sample(KEY)
@@ -374,9 +374,10 @@ def test_points_of_the_equation_are_redrawn_and_those_of_rims_are_not(resampling
     step = jnp.asarray(2)
     fresh = jax.jit(lambda b: resampling.refresh(problem, model, b, step, KEY))(batch)
     counts = resampling.counts(problem, 0)
-    assert (counts["inside"], counts["outside"]) == (32, 32)
+    assert "inside" not in counts  # they keep what they have
+    assert "outside" not in counts
     np.testing.assert_array_equal(fresh["outside"].points, batch["outside"].points)
-    if isinstance(resampling, Growing):
+    if isinstance(resampling, ProgressivePoints):
         assert counts["residual"] == 32
     else:
         assert jnp.all(jnp.any(fresh["residual"].points != batch["residual"].points, axis=1))
@@ -386,8 +387,8 @@ def test_points_of_the_equation_are_redrawn_and_those_of_rims_are_not(resampling
 def test_given_points_as_a_domain_are_not_redrawn():
     problem = DOMAINS["cloud"][0]
     batch = problem.sample(KEY)
-    for resampling in (ByResidual(every=2), Growing(every=2)):
-        assert resampling.counts(problem, 0) == {"residual": 200}
+    for resampling in (ResidualAdaptive(every=2), ProgressivePoints(every=2)):
+        assert resampling.counts(problem, 0) == {}
         fresh = resampling.refresh(problem, built(problem), batch, jnp.asarray(2), KEY)
         np.testing.assert_array_equal(fresh["residual"].points, batch["residual"].points)
 
@@ -440,9 +441,8 @@ def test_weights_from_a_subsample_see_every_part():
 
     def weight(subsample):
         rule = pk.NTKWeights(every=100, subsample=subsample)
-        result = pk.train(
-            problem, model, optimizer=pk.adam(1e-6), weighting=rule, steps=1, key=KEY, log_every=1
-        )
+        plan = pk.Training(pk.adam(1e-6), steps=1, weighting=rule)
+        result = pk.train(problem, model, plan, key=KEY)
         return result.history[-1].weights["residual"]
 
     # λ = 1 + c_rim/c_residual, some 5·10^5; with the first 16 points of the rim it would be near 2.
@@ -473,7 +473,7 @@ def test_data_are_observed_from_first_to_last():
 
 def test_a_whole_diagnosis_of_a_ring_and_of_given_points():
     problem = ring_problem()
-    found = pk.diagnose(problem, built(problem), draws=1, steps=20, seconds=20.0, key=KEY)
+    found = pk.diagnose(problem, built(problem), PLAN, draws=1, seconds=20.0, key=KEY)
     record = found.as_dict()
     shown = np.array(record["maps"]["prediction"]["u"], float)
     axes = [np.array(axis["values"]) for axis in record["maps"]["axes"]]
@@ -486,7 +486,7 @@ def test_a_whole_diagnosis_of_a_ring_and_of_given_points():
         np.testing.assert_array_equal(np.isfinite(table), inside)
     assert list(record["maps"]["residual"]) == ["residual"]
     cloud = DOMAINS["cloud"][0]
-    record = pk.diagnose(cloud, built(cloud), draws=1, steps=20, seconds=20.0, key=KEY).as_dict()
+    record = pk.diagnose(cloud, built(cloud), PLAN, draws=1, seconds=20.0, key=KEY).as_dict()
     assert record["maps"] is None
 
 
@@ -500,7 +500,7 @@ def test_the_profile_in_time_and_the_waves_are_those_inside():
 
     problem = pk.Problem("tube", tube, [pk.Condition("residual", residual, tube, 32)])
     model = built(problem)
-    profile = measures._profile(problem, model, "residual")
+    profile = measures._profile(subject(problem, model), model, "residual")
     edges = np.arange(9) / 8
     np.testing.assert_allclose(profile, np.diff(edges**3) / 3 * 8, rtol=0.02)
 
@@ -510,7 +510,7 @@ def test_the_profile_in_time_and_the_waves_are_those_inside():
     waves = dataclasses.replace(
         problem, conditions=[dataclasses.replace(problem.conditions[0], residual=wave)]
     )
-    found = measures._waves(waves, model, "residual")
+    found = measures._waves(subject(waves, model), model, "residual")
     assert found["x"] == pytest.approx(8, rel=0.15)  # 8 waves over the extent 4
     assert found["t"] < 1e-3  # constant along t
 
@@ -533,7 +533,7 @@ def test_the_first_instant_of_a_tube_meets_its_wall():
         ]
         problem = pk.Problem("tube", tube, conditions)
         with jax.enable_x64(True):
-            return find_clash(problem, built(problem, dtype="float64"))
+            return find_clash(subject(problem, built(problem, jnp.float64)))
 
     found = clash(1.0)
     assert {found.first, found.second} == {"start", "wall"}
@@ -554,7 +554,7 @@ def test_two_conditions_on_one_face_that_agree_at_its_corners_and_middle():
     ]
     problem = pk.Problem("p", square, conditions)
     with jax.enable_x64(True):
-        found = find_clash(problem, built(problem, dtype="float64"))
+        found = find_clash(subject(problem, built(problem, jnp.float64)))
     assert found.gap > 0.1
 
 
@@ -581,7 +581,7 @@ def test_one_plane_for_page_and_report():
     condition = pk.Condition("residual", lambda u, x: u(x), box, 8)
     problem = pk.Problem("p", box, [condition], solution=lambda x: x[2] + x[3])
     model = LastTwo(jnp.asarray(1.0))
-    found = views.maps(problem, model)
+    found = views.maps(subject(problem, model), model)
     assert found["title"] == grid.title
     np.testing.assert_allclose(found["prediction"]["u"], 5.0)
     drawn = write._solution_figures(problem, model)["solution"].axes[0]

@@ -18,7 +18,7 @@ Weights = dict[str, Float[Array, ""]]
 class WeightingState(NamedTuple):
     """The current weights λ_k by condition, and whatever else a rule remembers: any pytree of arrays."""
 
-    weights: Weights
+    weights: Mapping[str, Any]
     memory: Any = ()
 
 
