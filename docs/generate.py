@@ -5,6 +5,7 @@ A page holds a marker such as `<!-- commands -->` where the text goes.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -14,10 +15,11 @@ from typing import Any
 import typer
 from mkdocs.structure.files import File, Files
 
-from pinntk.cli import app
+from pinntk.cli.app import app
+from pinntk.cli.options import Options, flag
 from pinntk.diagnosis.record import KEYS
 from pinntk.diagnosis.rules import LAST_RULES, RULES
-from pinntk.problems import PROBLEMS
+from pinntk.library.registry import PROBLEMS
 
 #: The modules whose constants decide what is found.
 JUDGING = (
@@ -37,6 +39,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for every page."""
     made = {
         "commands": commands,
+        "options": options,
         "problems": problems,
         "rules": rules,
         "thresholds": thresholds,
@@ -65,11 +68,30 @@ def commands() -> str:
     return "\n".join(_command(name, command) for name, command in group.commands.items())
 
 
+def options() -> str:
+    """The options of `train` and `diagnose` that change a setup, as Markdown tables by panel."""
+    lines: list[str] = []
+    panel = ""
+    for field in dataclasses.fields(Options):
+        meta = field.metadata
+        if meta["panel"] != panel:
+            panel = meta["panel"]
+            lines += ["", f"### {panel}", "", "| option | what it is |", "|---|---|"]
+        shown = " or ".join(meta["flags"]) or f"{flag(field.name)} {_value(field)}"
+        lines.append(f"| `{shown}` | {meta['help']} |")
+    return "\n".join([*lines, ""])
+
+
+def _value(field: dataclasses.Field[Any]) -> str:
+    kinds = {"int | None": "COUNT", "float | None": "NUMBER", "str | None": "NAME"}
+    return field.metadata["metavar"] or kinds[str(field.type)]
+
+
 def problems() -> str:
     """The problems of the library with their options and presets, as a Markdown table."""
     lines = ["| name | equation | conditions | options | presets |", "|---|---|---|---|---|"]
     for name, entry in PROBLEMS.items():
-        conditions = ", ".join(f"`{condition}`" for condition in entry.factory().names)
+        conditions = ", ".join(f"`{condition}`" for condition in entry.problem().names)
         options = ", ".join(f"`{option}={value:.4g}`" for option, value in entry.options.items())
         presets = ", ".join(f"`{preset}`" for preset in entry.presets)
         lines.append(f"| `{name}` | {entry.description} | {conditions} | {options} | {presets} |")
@@ -108,11 +130,15 @@ def record() -> str:
 def _command(name: str, command: Any) -> str:
     required = [_shown(parameter) for parameter in command.params if not _is_option(parameter)]
     usage = " ".join(["pinntk", name, *required])
-    options = " [OPTIONS]" if any(map(_is_option, command.params)) else ""
-    lines = [f"## {name}", "", f"`{usage}{options}`", "", command.help, ""]
-    if command.params:
+    rest = " [OPTIONS]" if any(map(_is_option, command.params)) else ""
+    lines = [f"## {name}", "", f"`{usage}{rest}`", "", command.help, ""]
+    shared = {field.name for field in dataclasses.fields(Options)}
+    own = [parameter for parameter in command.params if parameter.name not in shared]
+    if len(own) < len(command.params):
+        lines += ["Takes the [options of a run](#options-of-a-run) too.", ""]
+    if own:
         lines += ["| argument or option | what it is |", "|---|---|"]
-        lines += [f"| `{_shown(p)}` | {_described(p)} |" for p in command.params]
+        lines += [f"| `{_shown(p)}` | {_described(p)} |" for p in own]
     return "\n".join([*lines, ""])
 
 
@@ -122,11 +148,13 @@ def _is_option(parameter: Any) -> bool:
 
 def _shown(parameter: Any) -> str:
     value = parameter.metavar or parameter.name.upper()
+    if getattr(parameter, "is_flag", False):
+        return parameter.opts[0]
     return f"{parameter.opts[0]} {value}" if _is_option(parameter) else value
 
 
 def _described(parameter: Any) -> str:
     default = parameter.default
     return parameter.help + (
-        "" if default in (None, []) or callable(default) else f" Default: {default}."
+        "" if default in (None, [], False) or callable(default) else f" Default: {default}."
     )

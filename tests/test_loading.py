@@ -113,5 +113,5 @@ def test_numbers_may_be_terms(text, value):
 
 @pytest.mark.parametrize("text", ["", "four", "2**9", "__import__", "1/0", "(", "pi()"])
 def test_nothing_else_is_a_number(text):
-    with pytest.raises(PinntkError, match="^nu: got .*expected a number like 4"):
+    with pytest.raises(PinntkError, match=r"^nu: got .*expected a number like 4"):
         parse_number("nu", text)

@@ -350,6 +350,7 @@ def test_a_run_from_python_says_how_to_go_on_with_it(spec, tmp_path):
         setup_of(tmp_path / "run")
 
 
+@pytest.mark.filterwarnings("ignore::pinntk.errors.PinntkWarning")
 def test_every_file_of_a_run_is_strict_json(spec, tmp_path):
     def refuse(constant):
         raise AssertionError(constant)
