@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, parser, use_cores, write
-from patients_page import write_page
+from patients_page import keep
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -83,29 +83,27 @@ def work(task: Record) -> Record:
 
 def visit(task: Record) -> Record:
     """Examine, and treat where the task has a budget for it."""
-    from pinntk.runs import prepare
-    from pinntk.treatment import examine, treat
+    from pinntk.diagnosis import examine, treat
 
     patient = PATIENTS[task["name"]]
     began = time.perf_counter()
-    setup = prepare(patient.problem(), dict(patient.changes), task["seed"])
-    diagnosis: Any = examine(setup)
+    diagnosis: Any = examine(patient.form("sick"), task["seed"])
     found: Record = {
         "seconds": round(time.perf_counter() - began, 2),
         "findings": [
             {
-                "illness": str(finding.illness),
+                "failure_mode": finding.name,
                 "severity": str(finding.severity),
                 "confidence": finding.confidence,
                 "sentence": finding.sentence,
-                "remedies": [remedy.option or remedy.text for remedy in finding.remedies],
+                "remedies": [remedy.code or remedy.text for remedy in finding.remedies],
             }
             for finding in diagnosis.findings
         ],
     }
     if task["budget"] is not None:
         began = time.perf_counter()
-        treatment: Any = treat(setup, diagnosis, task["budget"])
+        treatment: Any = treat(diagnosis, task["budget"])
         seconds = round(time.perf_counter() - began, 2)
         found["treatment"] = {"seconds": seconds, **treated(treatment.as_dict())}
     return found
@@ -116,7 +114,7 @@ def treated(record: Record) -> Record:
     winner = record.get("winner") or {}
     trials = record.get("trials") or [{}]
     return {
-        "remedy": winner.get("option") or winner.get("name"),
+        "remedy": winner.get("code") or winner.get("name"),
         "before": winner.get("relative_l2_before", trials[0].get("relative_l2")),
         "after": winner.get("relative_l2_after"),
         "trials": [
@@ -169,9 +167,11 @@ def shown(result: Record) -> str:
             for form, run in forms.items()
         )
         return f"{start}  {', '.join(errors)}  {result['against'] or 'as planned'}"
-    planted, first = PATIENTS[result["name"]].illness, result["findings"][0]
-    agrees = "ok" if first["illness"] == planted else f"planted: {planted}"
-    line = f"{start}  {first['illness']} ({first['severity']})  {agrees}  {result['seconds']} s"
+    planted, first = PATIENTS[result["name"]].failure_mode, result["findings"][0]
+    agrees = "ok" if first["failure_mode"] == planted else f"planted: {planted}"
+    line = (
+        f"{start}  {first['failure_mode']} ({first['severity']})  {agrees}  {result['seconds']} s"
+    )
     if "treatment" in result:
         treatment = result["treatment"]
         line += f"  {treatment['before']} -> {treatment['after']} {treatment['remedy']}"
@@ -183,7 +183,7 @@ def described() -> list[Record]:
     return [
         {
             "name": patient.name,
-            "illness": str(patient.illness),
+            "failure_mode": patient.failure_mode,
             "strength": patient.strength,
             "treatable": patient.treatable,
             "why": patient.why,
@@ -217,7 +217,7 @@ def main() -> None:
     record = {"budget": arguments.budget, "cases": described(), "results": results}
     written = write("patients", arguments, record, short=True)
     if written is not None and written.parent == RESULTS:
-        write_page(json.loads(written.read_text()))
+        keep(json.loads(written.read_text()))
 
 
 def checkpoint(target: Path, results: list[Record]) -> None:

@@ -17,22 +17,15 @@ from mkdocs.structure.files import File, Files
 
 from pinntk.cli.app import app
 from pinntk.cli.options import Options, flag
+from pinntk.diagnosis import FINDINGS
 from pinntk.diagnosis.record import KEYS
-from pinntk.diagnosis.rules import LAST_RULES, RULES
-from pinntk.library.registry import PROBLEMS
+from pinntk.library import PROBLEMS
 
-#: The modules whose constants decide what is found.
-JUDGING = (
-    "evidence",
-    "first_look",
-    "reach",
-    "examination",
-    "rules.conditions",
-    "rules.course",
-    "rules.model",
-)
-#: A public constant with the comment that says why.
+#: The modules of the diagnosis whose constants decide what is found; those of the findings come after them.
+JUDGING = ("evidence", "forecast", "reach", "examination", "laziness", "findings.joint")
+#: A public constant, or a field of a finding, with the comment that says why.
 CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
+FIELD = re.compile(r"((?:^    #:.*\n)+)^    (\w+): \w+ = (.+)$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -99,21 +92,25 @@ def problems() -> str:
 
 
 def rules() -> str:
-    """Every rule with what it looks for, in the order in which findings are told."""
+    """Every finding with what it looks for, in the order in which they are reported."""
     lines = ["| finding | what it is |", "|---|---|"]
-    for rule in (*RULES, *LAST_RULES):
-        lines.append(f"| {rule.__name__.replace('_', ' ')} | {inspect.getdoc(rule)} |")
+    for finding in FINDINGS:
+        text = (inspect.getdoc(type(finding)) or "").partition("\n\n")[0]
+        lines.append(f"| {finding.name} | {' '.join(text.split())} |")
     return "\n".join(lines)
 
 
 def thresholds() -> str:
-    """The named constants of the rules, with the reasons that stand before them in the source."""
+    """The named constants that decide, with the reasons that the source gives before them."""
     lines = ["| threshold | value | reason |", "|---|---|---|"]
-    for module in JUDGING:
-        source = inspect.getsource(importlib.import_module(f"pinntk.diagnosis.{module}"))
-        for reason, names, value in CONSTANT.findall(source):
-            text = " ".join(line.removeprefix("#:").strip() for line in reason.splitlines())
-            lines.append(f"| `{names}` | {value} | {text} |")
+    modules = [importlib.import_module(f"pinntk.diagnosis.{name}") for name in JUDGING]
+    for module in dict.fromkeys([*modules, *(inspect.getmodule(type(f)) for f in FINDINGS)]):
+        source = inspect.getsource(module)  # type: ignore[arg-type]
+        lines += [_threshold(names, value, why) for why, names, value in CONSTANT.findall(source)]
+    for finding in FINDINGS:
+        kind = type(finding)
+        for why, name, value in FIELD.findall(inspect.getsource(kind)):
+            lines.append(_threshold(f"{kind.__name__}.{name}", value, why))
     return "\n".join(lines)
 
 
@@ -125,6 +122,11 @@ def record() -> str:
             lines += ["", f"## {key.path}", "", "| key | what it is | meaning |", "|---|---|---|"]
         lines.append(f"| `{key.path}` | {key.described} | {key.meaning} |")
     return "\n".join([*lines, ""])
+
+
+def _threshold(names: str, value: str, reason: str) -> str:
+    text = " ".join(line.strip().removeprefix("#:").strip() for line in reason.splitlines())
+    return f"| `{names}` | {value} | {text} |"
 
 
 def _command(name: str, command: Any) -> str:

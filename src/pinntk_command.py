@@ -1,4 +1,4 @@
-"""The script `pinntk`, beside the package: importing that takes seconds, in which Ctrl-C is quiet."""
+"""The script `pinntk`: beside the package, whose import takes seconds, so that Ctrl-C is quiet."""
 
 import sys
 

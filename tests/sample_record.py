@@ -20,7 +20,7 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
     points = {c: _points(rng, c, sizes[c], dimensions) for c in conditions}
     return {
         "schema": "pinntk-diagnosis",
-        "schema_version": 1,
+        "schema_version": 2,
         "problem": {
             "name": name,
             "coordinates": coordinates,
@@ -32,17 +32,13 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
         "seed": seed,
         "draws": 3,
         "settings": {
-            "network": "mlp",
-            "width": 50,
-            "depth": 3,
-            "optimizer": "adam",
-            "learning_rate": 1e-3,
-            "decay_rate": None,
-            "steps": STEPS,
-            "points": {"residual": 300},
-            "weighting": "fixed",
-            "weights": {},
-            "hard": False,
+            "problem": {"name": name, "conditions": {c: {"points": sizes[c]} for c in conditions}},
+            "network": {"type": "Network", "width": 50, "depth": 3, "hard": False},
+            "training": {
+                "optimizer": {"type": "FirstOrder", "learning_rate": 1e-3},
+                "steps": STEPS,
+                "weighting": {"type": "Fixed", "weights": {}},
+            },
             "dtype": "float32",
         },
         "verdict": [
@@ -52,7 +48,7 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
             "The weights of Algorithm 1 took the relative error from 0.42 to 0.021 in the same time.",
         ],
         "findings": _findings(),
-        "first_look": _first_look(conditions, sizes),
+        "forecast": _forecast(conditions, sizes),
         "spectra": {
             "before": _spectra(conditions, sizes, 1.0),
             "after": _spectra(conditions, sizes, 4.0),
@@ -67,7 +63,7 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
             "name": "weights by Algorithm 1",
             "option": "--weighting ntk --every 100",
             "command": f"pinntk train {name} --weighting ntk --every 100 --out runs/{name}",
-            "code": "pk.train(problem, model, weighting=pk.NTKWeights(every=100))",
+            "code": "training.replace(weighting=pk.NTKWeights(every=100))",
             "held_out_before": 0.31,
             "held_out_after": 4.4e-3,
             "relative_l2_before": 0.42,
@@ -90,7 +86,6 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
 def without_optional(record: dict[str, Any]) -> dict[str, Any]:
     """The same record where nothing was trained and no solution is known."""
     empty: dict[str, Any] = {
-        "settings": None,
         "baseline": None,
         "maps": None,
         "winner": None,
@@ -131,7 +126,7 @@ def _findings() -> list[dict[str, Any]]:
 
     return [
         {
-            "illness": "imbalance",
+            "failure_mode": "imbalance",
             "title": "Imbalance",
             "severity": "severe",
             "confidence": 1.0,
@@ -144,20 +139,20 @@ def _findings() -> list[dict[str, Any]]:
             "remedies": [
                 remedy(
                     "Weigh the conditions so that their rates are the same.",
-                    {"weighting": "ntk", "every": 100},
+                    ["training.weighting.type: Fixed, now NTKWeights"],
                     "--weighting ntk --every 100",
-                    "pk.train(problem, model, weighting=pk.NTKWeights(every=100))",
+                    "training.replace(weighting=pk.NTKWeights(every=100))",
                 ),
                 remedy(
                     "Or build the boundary values into the network.",
-                    {"hard": True},
+                    ["network.hard: False, now True"],
                     "--hard",
-                    "recipe = problem.recipe.replace(hard=True)",
+                    "network.replace(hard=True)",
                 ),
             ],
         },
         {
-            "illness": "spectral bias",
+            "failure_mode": "spectral bias",
             "title": "Spectral bias",
             "severity": "moderate",
             "confidence": 2 / 3,
@@ -169,14 +164,14 @@ def _findings() -> list[dict[str, Any]]:
             "remedies": [
                 remedy(
                     "Give the network waves to start from.",
-                    {"fourier_features": 64, "fourier_scale": 2.0},
+                    ["network.fourier_features: 0, now 64"],
                     "--fourier-features 64 --fourier-scale 2",
-                    "features = pk.FourierFeatures(64, scale=2.0)\nmodel = pk.MLP(2, features=features)",
+                    "network.replace(fourier_features=64, fourier_scale=2.0)",
                 )
             ],
         },
         {
-            "illness": "precision",
+            "failure_mode": "precision",
             "title": "Precision",
             "severity": "note",
             "confidence": 1.0,
@@ -189,7 +184,7 @@ def _findings() -> list[dict[str, Any]]:
     ]
 
 
-def _first_look(conditions: list[str], sizes: dict[str, int]) -> dict[str, Any]:
+def _forecast(conditions: list[str], sizes: dict[str, int]) -> dict[str, Any]:
     rows = {}
     for i, c in enumerate(conditions):
         rate = 31.0 * 1311 ** (i / (len(conditions) - 1))
@@ -222,7 +217,7 @@ def _spectra(conditions: list[str], sizes: dict[str, int], scale: float) -> dict
 
     blocks = {c: falling(sizes[c], 4e6 if c == "residual" else 3e3) for c in conditions}
     whole = sorted((value for block in blocks.values() for value in block), reverse=True)
-    return {"K": whole, **blocks}
+    return {"kernel": whole, "conditions": blocks}
 
 
 def _decay(rng, steps: np.ndarray, start: float, end: float) -> list[float]:
@@ -252,7 +247,7 @@ def _baseline(rng, conditions: list[str]) -> dict[str, Any]:
         },
         "rates": {
             "steps": looked.tolist(),
-            **{
+            "conditions": {
                 c: (31.0 * 1311 ** (i / (len(conditions) - 1)) * (1 + looked / STEPS)).tolist()
                 for i, c in enumerate(conditions)
             },
@@ -300,12 +295,12 @@ def _modes(points: dict[str, Any], rng) -> list[dict[str, Any]]:
 
 def _trials(rng) -> list[dict[str, Any]]:
     plans = [
-        ("as planned", "", "", {}, 0.31, 0.42, 3),
+        ("as planned", "", "", [], 0.31, 0.42, 3),
         (
             "weights by Algorithm 1",
             "--weighting ntk --every 100",
-            "pk.train(problem, model, weighting=pk.NTKWeights(every=100))",
-            {"weighting": "ntk", "every": 100},
+            "training.replace(weighting=pk.NTKWeights(every=100))",
+            ["training.weighting.type: Fixed, now NTKWeights"],
             4.4e-3,
             0.021,
             3,
@@ -313,13 +308,21 @@ def _trials(rng) -> list[dict[str, Any]]:
         (
             "Fourier features",
             "--fourier-features 64",
-            "features=pk.FourierFeatures(64)",
-            {"fourier_features": 64},
+            "network.replace(fourier_features=64)",
+            ["network.fourier_features: 0, now 64"],
             0.06,
             0.17,
             2,
         ),
-        ("hard boundary", "--hard", "recipe.replace(hard=True)", {"hard": True}, 0.12, 0.25, 1),
+        (
+            "hard boundary",
+            "--hard",
+            "network.replace(hard=True)",
+            ["network.hard: False, now True"],
+            0.12,
+            0.25,
+            1,
+        ),
     ]
     found = []
     for name, option, code, changes, held_out, error, rounds in plans:
@@ -332,6 +335,7 @@ def _trials(rng) -> list[dict[str, Any]]:
                 "code": code,
                 "changes": changes,
                 "outcome": "finished" if rounds == 3 else "stopped",
+                "reason": "",
                 "steps": 1300 * rounds,
                 "seconds": 4.0 * rounds,
                 "held_out": held_out,

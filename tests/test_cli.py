@@ -14,13 +14,13 @@ import sys
 import warnings
 
 import pytest
-from pinntk.diagnosis.trial import Race
 
 from command import one_line, run_pinntk
 from pinntk.cli import app as commands
 from pinntk.cli.doctor import destination
 from pinntk.cli.options import Options, parse_budget, parse_numbers
 from pinntk.diagnosis.record import check_record
+from pinntk.diagnosis.trial import Race
 from pinntk.errors import PinntkError
 from pinntk.library.registry import PROBLEMS
 from pinntk.training import RunDirectory

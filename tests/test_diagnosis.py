@@ -1,4 +1,4 @@
-"""The first look: every number against numpy, the forecast against gradient descent itself."""
+"""The forecast: every number against numpy, and against gradient descent itself."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
 from helpers import LinearModel, poisson_case
 from pinntk.conditions import Condition, dirichlet
-from pinntk.diagnosis import first_look, percent
+from pinntk.diagnosis import diagnose, forecast, percent
+from pinntk.diagnosis.record import check_record
 from pinntk.domain import Interval
-from pinntk.errors import MemoryLimitError, PinntkError, ResidualError
+from pinntk.errors import PinntkError, ResidualError
 from pinntk.kernel import Spectrum
+from pinntk.optim import FirstOrder, adam, gradient_descent
 from pinntk.problem import Problem
-from pinntk.recipe import Recipe
+from pinntk.training import Training
+from pinntk.weighting import Fixed
 
 KEY = jax.random.key(0)
 WEIGHTS = {"ends": 30.0, "inside": 0.5}
@@ -83,11 +87,17 @@ class Looked:
         return next(report for report in self.found.conditions if report.name == name)
 
 
+def plan(steps=10_000, learning_rate=None, weights=None):
+    """Gradient descent where a learning rate is given, Adam otherwise."""
+    optimizer = adam(1e-3) if learning_rate is None else gradient_descent(learning_rate)
+    return Training(optimizer, steps=steps, weighting=Fixed(weights or {}))
+
+
 def look(scale=1.0, **options):
     with jax.enable_x64(True):
         problem, model = linear_problem(scale), linear_model()
         batch = problem.sample(KEY)
-        found = first_look(problem, model, batch, **options)
+        found = forecast(problem, model, plan(**options), batch)
         return Looked(found, system(batch, scale), np.asarray(model.coefficients))
 
 
@@ -170,7 +180,7 @@ def network():
     with jax.enable_x64(True):
         case = poisson_case()
         batch = case.problem.sample(KEY)
-        found = first_look(case.problem, case.model, batch)
+        found = forecast(case.problem, case.model, plan(), batch)
         flat, unravel = ravel_pytree(case.model)
 
         @jax.jit
@@ -213,11 +223,11 @@ def test_the_numbers_of_the_whole_kernel(network):
     eigenvalues = np.linalg.eigvalsh(stacked @ stacked.T)[::-1]
     assert found.largest_eigenvalue == pytest.approx(eigenvalues[0], rel=1e-10)
     assert found.noise_floor == pytest.approx(11 * np.finfo(float).eps * eigenvalues[0], rel=1e-10)
-    assert found.eigenvalues_below_noise == np.sum(found.spectra["K"] <= found.noise_floor)
+    assert found.eigenvalues_below_noise == np.sum(found.eigenvalues <= found.noise_floor)
     # two copies of each end: rank 2 of 4 at the boundary
     assert {c.name: c.rank for c in found.conditions}["boundary"] == 2
     assert found.eigenvalues_below_noise >= 2
-    np.testing.assert_allclose(found.spectra["K"], eigenvalues, rtol=0, atol=1e-10 * eigenvalues[0])
+    np.testing.assert_allclose(found.eigenvalues, eigenvalues, rtol=0, atol=1e-10 * eigenvalues[0])
     scaled = np.concatenate([j / np.sqrt(len(j)) for j in jacobian.values()])
     assert found.stable_step == pytest.approx(1 / np.linalg.norm(scaled, 2) ** 2, rel=1e-10)
     rates = {k: np.sum(j**2) / len(j) for k, j in jacobian.items()}
@@ -233,108 +243,67 @@ def test_the_record_is_json_and_whole(network):
     assert set(record) == {field.name for field in dataclasses.fields(found)}
     assert list(record["conditions"]) == ["boundary", "residual"]
     assert record["conditions"]["residual"]["rank"] == found.conditions[1].rank
-    assert record["spectra"]["K"] == found.spectra["K"].tolist()
-    assert record["verdict"] == list(found.verdict)
-    assert str(found) == "\n".join(found.verdict)
+    assert record["eigenvalues"] == found.eigenvalues.tolist()
+    assert list(record["spectra"]) == ["boundary", "residual"]
 
 
-# --- the verdict -----------------------------------------------------------------------------------
+def test_a_forecast_is_printed_as_a_table(network):
+    head, *rows = str(network[0]).splitlines()[-3:]
+    assert head.split()[:3] == ["condition", "loss", "rate"]
+    assert [row.split()[0] for row in rows] == ["boundary", "residual"]
+    assert len({len(line) for line in (head, *rows)}) == 1
 
 
-def test_an_imbalance_is_named_with_its_direction_and_the_weights_that_mend_it():
-    found = look(scale=100.0).found
-    assert (found.slowest, found.fastest) == ("ends", "inside")
+# --- what it says about weights and steps -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scale", "slow", "fast"), [(100.0, "ends", "inside"), (1e-3, "inside", "ends")]
+)
+def test_an_imbalance_has_a_direction_and_weights_that_mend_it(scale, slow, fast):
+    found = look(scale=scale).found
+    assert (found.slowest, found.fastest) == (slow, fast)
     assert found.imbalance > 10
     weights = {report.name: report.ntk_weight for report in found.conditions}
-    assert weights["ends"] > weights["inside"]  # the slowest gets the largest weight
-    assert found.verdict[0].startswith("Imbalance: the condition 'ends' converges about ")
-    assert "slower than 'inside'" in found.verdict[0]
-    assert f"ends {weights['ends']:.3g}, inside {weights['inside']:.3g}" in found.verdict[-1]
-
-
-def test_control_the_other_scale_turns_the_direction_round():
-    found = look(scale=1e-3).found
-    assert (found.slowest, found.fastest) == ("inside", "ends")
-    weights = {report.name: report.ntk_weight for report in found.conditions}
-    assert weights["inside"] > weights["ends"]
-    assert "the condition 'inside' converges about" in found.verdict[0]
-
-
-def test_the_weights_of_algorithm_1_leave_no_imbalance():
-    found = look(scale=100.0).found
-    weights = {report.name: report.ntk_weight for report in found.conditions}
-    mended = look(scale=100.0, weights=weights).found
+    assert weights[slow] > weights[fast]  # the slowest gets the largest weight
+    mended = look(scale=scale, weights=weights).found
     assert mended.imbalance == pytest.approx(1.0, rel=1e-5)
-    assert mended.verdict[0].startswith("The conditions are balanced")
-    assert not any("Algorithm 1 would" in line for line in mended.verdict)
     assert mended.stable_step == pytest.approx(found.stable_step_ntk, rel=1e-5)
 
 
-def test_a_planned_step_that_diverges_is_announced():
+def test_a_planned_step_that_is_not_stable_is_not_forecast():
     bound = look().found.stable_step
     found = look(learning_rate=2 * bound).found
-    assert any(f"the planned {2 * bound:.2g} will diverge" in line for line in found.verdict)
+    assert found.planned_learning_rate == pytest.approx(2 * bound)
     assert found.learning_rate == pytest.approx(0.9 * bound)
-    calm = look(learning_rate=bound / 2).found
-    assert any(f"{bound / 2:.2g} is planned" in line for line in calm.verdict)
-    assert not any("diverge" in line for line in calm.verdict)
-
-
-def test_a_condition_out_of_reach_is_named_only_where_gradient_descent_is_planned():
-    bound = look(scale=100.0).found.stable_step
-    found = look(scale=100.0, learning_rate=bound / 2, steps=100).found
-    ends, inside = found.conditions
-    assert ends.loss_left > 0.1 > inside.loss_left
-    stuck = [line for line in found.verdict if line.startswith("Out of reach")]
-    assert len(stuck) == 1
-    assert "after 100 steps" in stuck[0]
-    assert f"the loss of 'ends' is predicted to stand at {percent(ends.loss_left)}" in stuck[0]
-    unplanned = look(scale=100.0, steps=1).found
-    assert not any("Out of reach" in line for line in unplanned.verdict)
-    assert any("other optimisers are not bound" in line for line in unplanned.verdict)
+    assert look(learning_rate=bound / 2).found.learning_rate == pytest.approx(bound / 2)
+    assert look().found.planned_learning_rate is None  # Adam
 
 
 def test_one_condition_has_no_imbalance():
     domain = Interval(x=(0.0, 1.0))
     problem = Problem("one", domain, [dirichlet("ends", domain.faces(), 0.5, 3)])
-    found = first_look(problem, linear_model(), steps=5)
-    assert found.verdict[0] == "There is one condition, 'ends', so no imbalance."
+    found = forecast(problem, linear_model(), plan(steps=5))
     assert found.imbalance == 1.0
-
-
-def test_points_and_steps_come_from_the_problem_where_they_are_not_given():
-    problem = dataclasses.replace(linear_problem(), recipe=Recipe(steps=123))
-    found = first_look(problem, linear_model())
-    assert found.steps == 123
-    assert [report.points for report in found.conditions] == [3, 8]
+    assert [report.points for report in found.conditions] == [3]
 
 
 def test_a_residual_that_is_zero_has_nothing_left():
     domain = Interval(x=(0.0, 1.0))
     problem = Problem("zero", domain, [dirichlet("ends", domain.faces(), 0.0, 3)])
-    (report,) = first_look(problem, LinearModel(jnp.zeros(3)), steps=5).conditions
+    (report,) = forecast(problem, LinearModel(jnp.zeros(3)), plan(steps=5)).conditions
     assert (report.loss, report.loss_left, report.out_of_reach) == (0.0, 0.0, 0.0)
 
 
 # --- what it refuses -------------------------------------------------------------------------------
 
 
-def test_a_kernel_that_would_not_fit_says_how_much_and_offers_a_subsample():
-    with pytest.raises(MemoryLimitError) as error:
-        first_look(linear_problem(), linear_model(), memory_limit=1000.0)
-    # J in float64: 11 · 4 numbers; K and its eigenvectors: 4 · 11² more
-    needed = 8 * (11 * 4 + 4 * 11**2) / 1e9
-    assert f"11 residuals of 4 parameters, which take {needed:.3g} GB" in str(error.value)
-    assert "at most 1e-06 GB" in str(error.value)
-    assert "subsample of the points (ends: " in str(error.value)
-
-
 def test_a_residual_that_is_not_finite_is_named_with_its_count():
     domain = Interval(x=(0.0, 1.0))
     broken = Condition("broken", lambda u, x: u(x) + jnp.where(x[0] > 0.5, jnp.nan, 0.0), domain, 8)
     problem = Problem("nan", domain, [dirichlet("ends", domain.faces(), 0.0, 2), broken])
-    with pytest.raises(ResidualError, match="'broken': got NaN or infinity in 4 of 8 residuals"):
-        first_look(problem, linear_model())
+    with pytest.raises(ResidualError, match="'broken': got NaN or infinity at 4 of 8 points"):
+        forecast(problem, linear_model(), plan())
 
 
 def test_a_derivative_that_is_not_finite_is_named():
@@ -344,14 +313,37 @@ def test_a_derivative_that_is_not_finite_is_named():
     with pytest.raises(
         PinntkError, match="kernel of condition 'root': got NaN or infinity at 3 of"
     ):
-        first_look(problem, linear_model())
+        forecast(problem, linear_model(), plan())
 
 
-def test_steps_and_weights_that_make_no_sense_are_refused():
-    with pytest.raises(PinntkError, match=r"^steps: got 0"):
-        first_look(linear_problem(), linear_model(), steps=0)
-    with pytest.raises(PinntkError, match=r"got 'end'.*Did you mean 'ends'"):
-        first_look(linear_problem(), linear_model(), weights={"end": 1.0})
+def test_a_condition_without_a_gradient_is_refused():
+    domain = Interval(x=(0.0, 1.0))
+    dead = Condition("dead", lambda u, x: 0.0 * x[0], domain, 3)
+    problem = Problem("dead", domain, [dirichlet("ends", domain.faces(), 0.0, 2), dead])
+    with pytest.raises(ResidualError, match="'dead': got a kernel block of zeros"):
+        forecast(problem, linear_model(), plan())
+
+
+# --- the whole diagnosis ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["residual", "K", "kernel", "steps", "conditions"])
+def test_a_model_of_one_s_own_is_diagnosed_in_the_training_that_is_given(name):
+    """An optimizer that pinntk has no name for, and conditions with names that records use."""
+    domain = Interval(x=(0.0, 1.0))
+    inside = Condition(name, lambda u, x: u.d("x")(x) - 1.0, domain, 8)
+    problem = Problem("own", domain, [dirichlet("ends", domain.faces(), 0.5, 3), inside])
+    training = Training(FirstOrder(optax.lion(1e-3)), steps=5, weighting=Fixed({name: 3.0}))
+    found = diagnose(problem, linear_model(), training, draws=1, steps=5)
+    record = found.as_dict()
+    check_record(json.loads(json.dumps(record, allow_nan=False)))
+    assert record["baseline"]["history"]["weights"][name] == [3.0] * 6
+    assert list(record["spectra"]["before"]["conditions"]) == ["ends", name]
+    assert list(record["baseline"]["rates"]["conditions"]) == ["ends", name]
+    assert record["settings"]["training"]["weighting"]["weights"] == {name: 3.0}
+    assert all(
+        len(line) <= 80 for line in str(found).splitlines() if not line.startswith("       ")
+    )
 
 
 # --- small things ----------------------------------------------------------------------------------

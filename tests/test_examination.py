@@ -12,11 +12,13 @@ import pytest
 
 from helpers import LinearModel, mlp
 from pinntk.conditions import Condition, dirichlet, initial_value, observations
-from pinntk.diagnosis.baseline import ROWS, Draw, extrapolated, rows_of, run_baseline
+from pinntk.diagnosis.baseline import ROWS, extrapolated, rows_of, run_baseline
 from pinntk.diagnosis.contradiction import find_clash
-from pinntk.diagnosis.measures import BINS, check_finite, main_condition, measure, product_error
+from pinntk.diagnosis.findings import Precision, Scaling
+from pinntk.diagnosis.measures import BINS, check_finite, main_condition
+from pinntk.diagnosis.measures import measure as measure_subject
 from pinntk.diagnosis.reach import OF_STABLE, reach
-from pinntk.diagnosis.rules.model import PRODUCTS
+from pinntk.diagnosis.subject import Draw, JaxSubject, product_error
 from pinntk.diagnosis.units import hidden_units
 from pinntk.domain import Interval, SpaceTime, UniformGrid
 from pinntk.errors import ResidualError
@@ -24,10 +26,23 @@ from pinntk.kernel import TangentKernel
 from pinntk.nets import MLP, InputScaling
 from pinntk.optim import adam, gradient_descent
 from pinntk.problem import Problem
-from pinntk.training import train
-from pinntk.weighting import Fixed
+from pinntk.training import ProgressivePoints, ResidualAdaptive, Training, train
+from pinntk.weighting import NTKWeights
 
 KEY = jax.random.key(0)
+PLAN = Training(adam(1e-2), steps=40)
+
+
+def subject_of(problem, model, training=PLAN):
+    return JaxSubject(problem, [Draw(model, problem.sample(KEY))], training, KEY)
+
+
+def measure(problem, model, batch, weights, steps):
+    return measure_subject(subject_of(problem, model), model, batch, weights, steps)
+
+
+def clash_of(problem, model):
+    return find_clash(subject_of(problem, model))
 
 
 # --- reach ---------------------------------------------------------------------------------------
@@ -88,7 +103,7 @@ def test_rows_begin_at_0_end_at_the_last_step_and_grow_evenly_in_the_logarithm()
     [
         (lambda s: 8.0 * s**-1.5, 8.0 * 1e5**-1.5),
         (lambda s: np.full_like(s, 0.3), 0.3),
-        (lambda s: 0.1 * s**0.4, 0.1 * 1e3**0.4),  # what rises is not taken to rise for ever
+        (lambda s: 0.1 * s**0.4, 0.1 * 1e3**0.4),  # what rises is not taken to rise forever
     ],
 )
 def test_a_power_law_goes_on(losses, expected):
@@ -114,15 +129,26 @@ def rod(points=16, **options):
     return Problem("rod", domain, [ends, inside], solution=lambda x: x[0] ** 2)
 
 
-def test_the_baseline_takes_the_steps_of_train():
-    problem, optimizer = rod(), adam(1e-2)
-    models = [mlp(jax.random.key(i), 1) for i in range(2)]
-    batches = [problem.sample(jax.random.key(i)) for i in range(2)]
-    draws = [Draw(m, b) for m, b in zip(models, batches, strict=True)]
-    found = run_baseline(problem, draws, optimizer, Fixed(), 40, 40, KEY, seconds=100.0)
-    for i, (model, batch) in enumerate(draws):
-        result = train(problem, model, optimizer=optimizer, steps=40, key=KEY, batch=batch)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"weighting": NTKWeights(every=7)},
+        {"resampling": ResidualAdaptive(every=5)},
+        {"resampling": ProgressivePoints(every=10)},
+    ],
+    ids=["plain", "weights", "by residual", "growing"],
+)
+def test_the_baseline_takes_the_steps_of_train(changes):
+    problem, training = rod(), PLAN.replace(**changes)
+    draws = [Draw(mlp(jax.random.key(i), 1), problem.sample(jax.random.key(i))) for i in range(2)]
+    found = run_baseline(JaxSubject(problem, draws, training, KEY), training, 40, seconds=100.0)
+    # A draw has keys of its own, so that only the first is the same where points are drawn on the way.
+    alike = draws if "resampling" not in changes else draws[:1]
+    for i, (model, batch) in enumerate(alike):
+        result = train(problem, model, training, key=KEY, batch=batch)
         assert found.losses["ends"][-1, i] == pytest.approx(result.losses["ends"], rel=1e-3)
+        assert found.weights["ends"][-1, i] == pytest.approx(result.weights["ends"], rel=1e-3)
         assert found.errors is not None
         assert found.errors[-1, i] == pytest.approx(result.relative_l2, rel=1e-3)
     assert found.diverged == (False, False)
@@ -130,9 +156,8 @@ def test_the_baseline_takes_the_steps_of_train():
 
 
 def test_a_draw_that_diverges_is_said_and_its_last_finite_model_kept():
-    problem = rod()
-    draws = [Draw(mlp(KEY, 1), problem.sample(KEY))]
-    found = run_baseline(problem, draws, gradient_descent(1e3), Fixed(), 200, 200, KEY, 100.0)
+    training = Training(gradient_descent(1e3), steps=200)
+    found = run_baseline(subject_of(rod(), mlp(KEY, 1), training), training, 200, 100.0)
     assert found.diverged == (True,)
     leaves = jax.tree.leaves(eqx.filter(found.models[0], eqx.is_array))
     assert all(np.isfinite(leaf).all() for leaf in leaves)
@@ -168,7 +193,7 @@ def test_the_wanted_size_is_that_of_the_solution_of_a_linear_problem():
         model = LinearModel(jnp.array([1.0, 0.0, 0.0, 0.0]))
         found = measure(problem, model, problem.sample(KEY), {"data": 1.0}, 100)
         field = jax.vmap(truth)(problem.test_points())
-        assert found.linearised.wanted_rms == pytest.approx(
+        assert found.linearized.wanted_rms == pytest.approx(
             float(jnp.sqrt(jnp.mean(field**2))), rel=2e-2
         )
 
@@ -215,18 +240,43 @@ def test_saturated_units_are_counted(factor, saturated):
         assert found.saturated == pytest.approx(float(np.mean(np.abs(argument) > 3)), abs=0.05)
 
 
-def test_units_of_a_function_without_any_are_none():
-    assert hidden_units(LinearModel(jnp.ones(3)), jnp.zeros((4, 1))) == (None, None)
+def test_a_function_without_units_has_none():
+    found = hidden_units(lambda x: x[0] ** 2, jnp.linspace(0, 3, 4)[:, None])
+    assert found == (None, None, 1.5, 3.0)
 
 
-def test_inputs_are_judged_behind_their_scaling():
+class Sines(eqx.Module):
+    """A network of sines that scales its inputs by itself, or not at all."""
+
+    layer: jax.Array
+    output: jax.Array
+    half: float = eqx.field(static=True)
+
+    def __call__(self, x):
+        return jnp.dot(self.output, jnp.sin(self.layer @ ((x - self.half) / self.half)))
+
+
+def long_measures(model):
     domain = Interval(x=(0.0, 100.0))
     problem = Problem("p", domain, [dirichlet("d", domain, 0.0, 8)])
-    extents = {}
-    for name, scaling in {"raw": None, "unit": InputScaling.to_unit((0.0,), (100.0,))}.items():
-        model = MLP(1, width=4, depth=1, scaling=scaling, key=KEY)
-        extents[name] = measure(problem, model, problem.sample(KEY), {"d": 1.0}, 10).extents
-    assert extents == {"raw": (50.0, 100.0), "unit": (1.0, 1.0)}
+    return measure(problem, model, problem.sample(KEY), {"d": 1.0}, 10)
+
+
+def test_inputs_are_judged_where_they_reach_the_first_layer():
+    unit = InputScaling.to_unit((0.0,), (100.0,))
+    weights = jax.random.normal(KEY, (8, 1)), jnp.ones(8)
+    models = {
+        "raw": MLP(1, width=4, depth=1, key=KEY),
+        "scaled": MLP(1, width=4, depth=1, scaling=unit, key=KEY),
+        "sines": Sines(*weights, half=50.0),
+        "raw sines": Sines(*weights, half=1.0),
+    }
+    found = {name: long_measures(model) for name, model in models.items()}
+    seen = {name: (m.units.half_range, m.units.largest) for name, m in found.items()}
+    assert seen["raw"] == (50.0, 100.0)
+    assert seen["scaled"] == seen["sines"] == pytest.approx((1.0, 1.0), rel=1e-6)
+    off = {name: Scaling().inputs_off(m) for name, m in found.items()}
+    assert off == {"raw": True, "scaled": False, "sines": False, "raw sines": True}
 
 
 # --- contradictions --------------------------------------------------------------------------------
@@ -244,7 +294,7 @@ def corner(wall, start):
 
 def test_a_jump_at_a_corner_is_found_with_its_size_and_place():
     model = MLP(2, width=8, depth=1, key=KEY)
-    clash = find_clash(corner(0.25, lambda p: 1.0 + p[0]), model)
+    clash = clash_of(corner(0.25, lambda p: 1.0 + p[0]), model)
     assert clash is not None
     assert {clash.first, clash.second} == {"wall", "start"}
     assert clash.point == (1.0, 0.0)
@@ -253,7 +303,7 @@ def test_a_jump_at_a_corner_is_found_with_its_size_and_place():
 
 def test_values_that_agree_at_the_corners_do_not_clash():
     model = MLP(2, width=8, depth=1, key=KEY)
-    clash = find_clash(corner(0.25, lambda p: 0.25 + jnp.sin(jnp.pi * p[0])), model)
+    clash = clash_of(corner(0.25, lambda p: 0.25 + jnp.sin(jnp.pi * p[0])), model)
     assert clash is None or clash.gap < 1e-5
 
 
@@ -262,11 +312,11 @@ def test_data_against_a_boundary_value_and_data_against_data():
     model = MLP(1, width=8, depth=1, key=KEY)
     ends = dirichlet("ends", domain.faces(), 0.0, 2)
     data = observations("data", domain, np.array([[0.0], [0.5]]), np.array([0.4, 1.0]))
-    clash = find_clash(Problem("p", domain, [ends, data]), model)
+    clash = clash_of(Problem("p", domain, [ends, data]), model)
     assert clash is not None
     assert clash.gap == pytest.approx(0.4, rel=1e-5)
     twice = observations("data", domain, np.array([[0.5], [0.5]]), np.array([0.4, 1.0]))
-    clash = find_clash(Problem("p", domain, [ends, twice]), model)
+    clash = clash_of(Problem("p", domain, [ends, twice]), model)
     assert clash is not None
     assert clash.gap == pytest.approx(0.6, rel=1e-5)
 
@@ -281,12 +331,12 @@ def test_the_first_point_with_nan_is_named():
     with pytest.raises(
         ResidualError, match=r"NaN or infinity at 4 of 11 points, first at x = 0\.7"
     ):
-        check_finite(problem, mlp(KEY, 1), problem.sample(KEY))
+        check_finite(subject_of(problem, mlp(KEY, 1)), mlp(KEY, 1), problem.sample(KEY))
 
 
 def test_products_in_reduced_precision_are_measured_not_believed():
     def rounded(a, b):
         return (a.astype(jnp.bfloat16) @ b.astype(jnp.bfloat16)).astype(jnp.float32)
 
-    assert product_error(jnp.float32) < PRODUCTS / 10
-    assert product_error(jnp.float32, rounded) > PRODUCTS * 10
+    assert product_error(jnp.float32) < Precision().products / 10
+    assert product_error(jnp.float32, rounded) > Precision().products * 10

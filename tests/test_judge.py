@@ -12,16 +12,23 @@ import pytest
 
 from helpers import mlp
 from pinntk.conditions import Condition, initial_value
-from pinntk.diagnosis.baseline import Draw
+from pinntk.diagnosis import FINDINGS, AbstractFinding, Found, Severity
 from pinntk.diagnosis.evidence import Evidence
-from pinntk.diagnosis.examination import DRAWS, examine_draws, judge
-from pinntk.diagnosis.findings import Illness, Severity
+from pinntk.diagnosis.examination import DRAWS, HEALTHY, UNEXPLAINED, gather
+from pinntk.diagnosis.examination import judge as judge_by
+from pinntk.diagnosis.findings import Causality, Laziness, Scaling
 from pinntk.diagnosis.measures import BINS
+from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import SpaceTime
+from pinntk.optim import adam
 from pinntk.problem import Problem
-from pinntk.recipe import Recipe
+from pinntk.training import Drawn, Setup, Training
 
 KEY = jax.random.key(0)
+
+
+def judge(evidence, findings=FINDINGS):
+    return judge_by(evidence, findings)
 
 
 @functools.cache
@@ -35,7 +42,9 @@ def transport() -> Evidence:
     problem = Problem("transport", domain, conditions)
     keys = jax.random.split(KEY, DRAWS)
     draws = [Draw(mlp(key, 2), problem.sample(key)) for key in keys]
-    return examine_draws(problem, draws, Recipe(steps=3, weighting="fixed"), KEY)
+    setup = Setup(problem, Training(adam(1e-3), steps=3), Drawn(lambda key: mlp(key, 2)))
+    subject = JaxSubject(problem, draws, setup.training, KEY)
+    return gather(setup, subject, alternatives={})
 
 
 def with_profiles(ratios, error=0.5, size=1.0) -> Evidence:
@@ -48,13 +57,13 @@ def with_profiles(ratios, error=0.5, size=1.0) -> Evidence:
     for item, ratio in zip(evidence.after, ratios, strict=True):
         profile = np.ones(BINS)
         profile[: BINS // 4] = ratio
-        shares = dict.fromkeys(item.linearised.shares, error)
+        shares = dict.fromkeys(item.linearized.shares, error)
         learned = dict.fromkeys(item.reach.alone, 0.0)
         after.append(
             dataclasses.replace(
                 item,
                 profile=profile,
-                linearised=item.linearised._replace(error=error, shares=shares, wanted_rms=size),
+                linearized=item.linearized._replace(error=error, shares=shares, wanted_rms=size),
                 reach=item.reach._replace(alone=learned, balanced=learned),
                 rates=dict.fromkeys(item.rates, 1.0),
             )
@@ -63,7 +72,7 @@ def with_profiles(ratios, error=0.5, size=1.0) -> Evidence:
         dataclasses.replace(
             item,
             rates=dict.fromkeys(item.rates, 1.0),
-            linearised=item.linearised._replace(wanted_rms=size),
+            linearized=item.linearized._replace(wanted_rms=size),
         )
         for item in evidence.before
     ]
@@ -73,35 +82,35 @@ def with_profiles(ratios, error=0.5, size=1.0) -> Evidence:
 
 def first(evidence):
     found = judge(evidence)[0]
-    return found.illness, found.severity, found.confidence
+    return found.name, found.severity, found.confidence
 
 
 def test_what_most_draws_show_is_severe():
-    assert first(with_profiles([30, 30, 30, 30, 1])) == (Illness.CAUSALITY, Severity.SEVERE, 0.8)
+    assert first(with_profiles([30, 30, 30, 30, 1])) == (Causality.name, Severity.SEVERE, 0.8)
 
 
 def test_a_direction_of_time_must_be_one():
     """Three draws are fitted late, two early and far better so: local fits, not causality."""
     ratios = [30, 30, 30, 1e-3, 1e-3]
-    assert first(with_profiles(ratios))[0] is Illness.UNEXPLAINED
-    assert first(with_profiles([30, 30, 30, 1, 1]))[0] is Illness.CAUSALITY
+    assert first(with_profiles(ratios))[0] == UNEXPLAINED
+    assert first(with_profiles([30, 30, 30, 1, 1]))[0] == Causality.name
 
 
 @pytest.mark.parametrize(
-    ("ratios", "illness", "confidence"),
+    ("ratios", "name", "confidence"),
     [
-        ([30, 30, 2, 2, 2], Illness.CAUSALITY, 0.4),  # two draws in five
-        ([5, 5, 5, 5, 5], Illness.CAUSALITY, 1.0),  # half an order
-        ([1e4, 2, 2, 2, 2], Illness.UNEXPLAINED, 1.0),  # one draw says nothing
-        ([2, 2, 2, 2, 2], Illness.UNEXPLAINED, 1.0),
+        ([30, 30, 2, 2, 2], Causality.name, 0.4),  # two draws in five
+        ([5, 5, 5, 5, 5], Causality.name, 1.0),  # half an order
+        ([1e4, 2, 2, 2, 2], UNEXPLAINED, 1.0),  # one draw says nothing
+        ([2, 2, 2, 2, 2], UNEXPLAINED, 1.0),
     ],
 )
-def test_a_second_look_where_nothing_else_explains_the_error(ratios, illness, confidence):
+def test_a_second_look_where_nothing_else_explains_the_error(ratios, name, confidence):
     found = judge(with_profiles(ratios))
-    assert first(with_profiles(ratios)) == (illness, Severity.MODERATE, confidence)
-    assert ("likeliest cause" in found[0].sentence) is (illness is Illness.CAUSALITY)
+    assert first(with_profiles(ratios)) == (name, Severity.MODERATE, confidence)
+    assert ("likeliest cause" in found[0].sentence) is (name == Causality.name)
     # Where there is no error to explain, nobody looks twice.
-    assert first(with_profiles(ratios, error=0.01))[0] is Illness.HEALTHY
+    assert first(with_profiles(ratios, error=0.01))[0] == HEALTHY
 
 
 @pytest.mark.parametrize(
@@ -116,5 +125,48 @@ def test_a_second_look_where_nothing_else_explains_the_error(ratios, illness, co
 )
 def test_sizes_far_from_one_are_severe_where_they_are_not_reached(size, error, severity):
     found = judge(with_profiles([1] * DRAWS, error, size))
-    scaling = [finding.severity for finding in found if finding.illness is Illness.SCALING]
+    scaling = [finding.severity for finding in found if finding.name == Scaling.name]
     assert scaling == ([] if severity is None else [severity])
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounding(AbstractFinding):
+    """A finding of a user's own."""
+
+    name = "rounding"
+    threshold: float = 0.0
+
+    def judge(self, evidence):
+        size = evidence.median(lambda i: max(evidence.after[i].noise.values()))
+        if not size > self.threshold:
+            return None
+        return Found(self.name, Severity.SEVERE, 1.0, "Rounded.", "So it is.", {"size": size}, "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Last(Rounding):
+    """The same, judged only where nothing else is severe."""
+
+    name = "last"
+    last = True
+
+
+def test_a_finding_of_one_s_own_is_told_where_it_stands():
+    evidence = with_profiles([30] * DRAWS)
+    names = lambda findings: [found.name for found in judge(evidence, findings)][:2]
+    assert names([*FINDINGS, Rounding()]) == [Causality.name, "rounding"]
+    assert names([Rounding(), *FINDINGS]) == ["rounding", Causality.name]
+    assert "rounding" not in names([Rounding(threshold=1.0), *FINDINGS])
+
+
+def test_a_last_finding_is_judged_where_nothing_is_severe():
+    severe, calm = with_profiles([30] * DRAWS), with_profiles([1] * DRAWS)
+    found = lambda evidence: [each.name for each in judge(evidence, [Last(), Causality()])]
+    assert "last" not in found(severe)
+    assert "last" in found(calm)
+
+
+def test_three_steps_do_not_make_a_training_lazy():
+    evidence = with_profiles([1] * DRAWS)
+    assert Laziness().judge(evidence) is None
+    assert Laziness(fewest=1, telling=0.0).judge(evidence) is not None

@@ -1,7 +1,9 @@
 """The cases a doctor is tested on: each is one thing, and is as sick or as healthy as it says."""
 
+import csv
 import dataclasses
 import functools
+import io
 import json
 import sys
 import types
@@ -13,15 +15,17 @@ import pytest
 from clinic import PATIENTS
 from clinic.equations import poisson
 from clinic.patient import Patient, trained, verdict
-from pinntk.diagnosis.findings import Finding, Illness, Remedy, Severity
+from pinntk.diagnosis import FINDINGS, Found, Proposal, Severity, examine
+from pinntk.diagnosis.examination import HEALTHY
+from pinntk.diagnosis.findings import Dead, Imbalance, Laziness
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
-from pinntk.runs import prepare
-from pinntk.treatment import examine
+from pinntk.jacobian import parameter_count
+from pinntk.training import precision
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
-from patients_page import improved, page, results_of, summary
+from patients_page import cases, improved, page, results_of, summary
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,35 +34,36 @@ REFUSED = ("dead_relu", "dead_forgotten", "dead_blocked")
 SICK = [patient for patient in PATIENTS.values() if not patient.healthy]
 
 
-@pytest.mark.parametrize("name", PATIENTS)
-def test_a_case_can_be_prepared(name):
-    setup = prepare(*PATIENTS[name].form("sick"), 0)
-    assert setup.problem.solution is not None
-    assert setup.parameters < 2500
-    assert setup.recipe.steps <= 10_000
+def test_every_case_can_be_started():
+    for patient in PATIENTS.values():
+        setup = patient.form("sick")
+        assert setup.problem.solution is not None, patient.name
+        assert setup.training.steps <= 10_000, patient.name
+        with precision(setup.dtype):
+            assert parameter_count(setup.start(0).model) < 2500, patient.name
 
 
-def test_every_illness_has_two_strengths_and_controls_are_many():
+def test_every_failure_mode_has_two_strengths_and_controls_are_many():
     assert list(PATIENTS) == [patient.name for patient in PATIENTS.values()]
-    counts = Counter((patient.illness, patient.strength) for patient in PATIENTS.values())
-    # Lazy training is no failure, and what is unexplained cannot be planted.
-    planted = set(Illness) - {Illness.LAZY, Illness.HEALTHY, Illness.UNEXPLAINED}
-    for illness in planted:
-        assert counts[illness, "mild"] >= 1
-        assert counts[illness, "strong"] >= 1
+    counts = Counter((patient.failure_mode, patient.strength) for patient in PATIENTS.values())
+    # Lazy training is no failure.
+    planted = {finding.name for finding in FINDINGS} - {Laziness.name}
+    for name in planted:
+        assert counts[name, "mild"] >= 1
+        assert counts[name, "strong"] >= 1
     assert len(SICK) >= 24
-    assert counts[Illness.HEALTHY, "none"] >= 8
+    assert counts[HEALTHY, "none"] >= 8
 
 
-@pytest.mark.parametrize("patient", SICK, ids=lambda patient: patient.name)
-def test_a_twin_lacks_the_illness_and_a_remedy_is_known_where_one_is_promised(patient):
-    problem, changes = patient.form("sick")
-    twin, others = patient.form("twin")
-    assert patient.twin_problem is not None or changes != others
-    assert problem.recipe.replace(**changes).steps == twin.recipe.replace(**others).steps
-    assert problem.names[: len(twin.names)] == twin.names[: len(problem.names)]
-    if patient.treatable and patient.twin_problem is not None:
-        assert patient.cure is not None
+def test_every_twin_lacks_the_failure_mode_and_a_remedy_is_known_where_one_is_promised():
+    for patient in SICK:
+        sick, twin = patient.form("sick"), patient.form("twin")
+        assert patient.twin_problem is not None or patient.changes != patient.twin, patient.name
+        assert sick.training.steps == twin.training.steps, patient.name
+        names, others = sick.problem.names, twin.problem.names
+        assert names[: len(others)] == others[: len(names)], patient.name
+        if patient.treatable and patient.twin_problem is not None:
+            assert patient.cure is not None, patient.name
 
 
 @functools.cache
@@ -94,9 +99,9 @@ def test_the_oracle_s_record_is_of_these_cases():
 # The benchmark, with a doctor who knows the answer.
 
 
-def finding(illness, severity=Severity.SEVERE):
-    remedies = (Remedy("Weigh.", {"weighting": "ntk"}),)
-    return Finding(illness, severity, 1.0, "So it is.", "Because.", {}, "rates", remedies)
+def finding(name, severity=Severity.SEVERE):
+    remedies = (Proposal("Weigh.", None, "pk.NTKWeights()"),)
+    return Found(name, severity, 1.0, "So it is.", "Because.", {}, "rates", remedies)
 
 
 @pytest.fixture
@@ -104,17 +109,18 @@ def harness(monkeypatch):
     """The benchmark's module, with a doctor put in the place of the true one."""
     import patients
 
-    def examine(setup, observers=()):
+    def examine(setup, seed):
         if setup.problem.name == "wave":
             raise PinntkError("wave", got="a wave", expected="no wave")
-        return types.SimpleNamespace(findings=(finding(Illness.IMBALANCE),))
+        return types.SimpleNamespace(findings=(finding(Imbalance.name),))
 
-    def treat(setup, diagnosis, budget):
+    def treat(diagnosis, budget):
         record = {
             "trials": [{"name": "baseline", "relative_l2": 0.5, "outcome": "completed"}],
             "winner": {
                 "name": "weights",
-                "option": "--weighting ntk",
+                "option": "",
+                "code": "pk.NTKWeights()",
                 "relative_l2_before": 0.5,
                 "relative_l2_after": 1e-3,
             },
@@ -122,7 +128,7 @@ def harness(monkeypatch):
         return types.SimpleNamespace(as_dict=lambda: record)
 
     doctor = types.SimpleNamespace(examine=examine, treat=treat)
-    monkeypatch.setitem(sys.modules, "pinntk.treatment", doctor)
+    monkeypatch.setitem(sys.modules, "pinntk.diagnosis", doctor)
 
     def attempt(task):
         try:
@@ -153,11 +159,14 @@ def test_the_benchmark_counts_agreement_alarms_and_cures(harness, tmp_path, monk
     assert "2 (none allowed: **no**)" in lines[2]
     assert "2 of 3, 66.7%" in lines[3]
     assert "1 of 2, 50% (at least 80% required: **no**)" in lines[4]
+    rows = {row["case"]: row for row in csv.DictReader(io.StringIO(cases(record)))}
+    heat = rows["imbalance_heat"]
+    assert [heat[key] for key in ("planted", "first_finding", "severity")] == [
+        *("imbalance", "imbalance", "severe"),
+    ]
+    assert (heat["agrees"], heat["same_first_finding"], heat["seeds"]) == ("yes", "2", "2")
+    assert (heat["error_before_treatment"], heat["error_after_treatment"]) == ("5.0e-01", "1.0e-03")
     text = page(record)
-    assert (
-        "| `imbalance_heat` | imbalance | mild | imbalance (severe, 100%) | yes | 2 of 2 |" in text
-    )
-    assert "5.0e-01 → 1.0e-03 | `--weighting ntk` |" in text
     assert "- `imbalance_wave`, seed 0: " in text  # a failure is kept and shown
     assert "- `healthy_poisson`, seed 1, healthy: So it is." in text
 
@@ -203,7 +212,7 @@ def test_a_page_without_a_doctor_says_so(harness):
 
 def test_a_refusal_is_an_outcome():
     patient = Patient(
-        "bad", Illness.DEAD, "strong", poisson, {"learning_rate": float("nan")}, False, "No rate."
+        "bad", Dead.name, "strong", poisson, {"learning_rate": float("nan")}, False, "No rate."
     )
     assert trained(patient, "sick")["outcome"] in ("refused", "diverged")
 
@@ -215,9 +224,9 @@ def test_a_refusal_is_an_outcome():
 def test_the_doctor_finds_what_was_planted(name):
     """The quickest cases; all of them, from five seeds, are in results/patients.json."""
     patient = PATIENTS[name]
-    diagnosis = examine(prepare(patient.problem(), dict(patient.changes), 0))
+    diagnosis = examine(patient.form("sick"))
     first = diagnosis.findings[0]
-    assert first.illness == patient.illness
+    assert first.name == patient.failure_mode
     check_record(diagnosis.as_dict())
     text = str(diagnosis)
     assert first.sentence.split()[0] in text

@@ -41,7 +41,7 @@ def set_at(record, path, value):
     ("path", "value", "message"),
     [
         (["schema"], "other", r"record\['schema'\]: got 'other'"),
-        (["schema_version"], 2, r"record\['schema_version'\]: got 2; expected 1"),
+        (["schema_version"], 1, r"record\['schema_version'\]: got 1; expected 2"),
         (["verdict"], ..., r"record: got no key 'verdict'"),
         (["verdict"], "a sentence", r"record\['verdict'\]: .*a list of texts"),
         (["winer"], None, r"unknown key 'winer'.*Did you mean 'winner'\?"),
@@ -59,8 +59,8 @@ def set_at(record, path, value):
         (["trials", 0, "kept"], 1, "true or false"),
         (["maps", "error", "u", 0], "x", "numbers in lists"),
         (["modes"], None, "a list of what is below"),
-        (["settings", "width"], {1, 2}, "anything that JSON can hold"),
-        (["first_look", "imbalance"], ..., "no key 'imbalance'"),
+        (["settings", "network", "width"], {1, 2}, "anything that JSON can hold"),
+        (["forecast", "imbalance"], ..., "no key 'imbalance'"),
     ],
 )
 def test_what_is_wrong_is_named(path, value, message):
@@ -72,7 +72,7 @@ def test_numbers_that_are_not_finite_are_null_and_open_objects_may_grow():
     record = sample_record(1)
     check_record(set_at(record, ["baseline", "relative_l2"], None))
     check_record(set_at(record, ["baseline", "history", "losses", "boundary", 3], None))
-    check_record(set_at(record, ["first_look", "more"], [1, 2]))
+    check_record(set_at(record, ["forecast", "more"], [1, 2]))
 
 
 def test_a_record_is_an_object():

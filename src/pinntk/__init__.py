@@ -1,13 +1,15 @@
-"""Why does my PINN not train, and what makes it train?
+"""Why does my PINN not train, and how do I fix it?
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`tangent_kernel`,
-`spectrum`), train it (`train` with a `Training`).
+State a problem (`Problem`, `Condition` and its helpers, domains), say how to train it
+(`Training`), examine it (`diagnose`, `tangent_kernel`), and train it (`train`). `pk.library` has problems
+to start with.
 """
 
 from importlib.metadata import version as _version
 
+from pinntk import library
 from pinntk.calculus import Field
 from pinntk.conditions import (
     Condition,
@@ -19,8 +21,27 @@ from pinntk.conditions import (
     periodic,
     robin,
 )
+from pinntk.diagnosis import (
+    FINDINGS,
+    AbstractFinding,
+    AbstractSubject,
+    Diagnosis,
+    Evidence,
+    Forecast,
+    Found,
+    Proposal,
+    Severity,
+    Treatment,
+    diagnose,
+    examine,
+    forecast,
+    treat,
+)
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,
@@ -55,6 +76,8 @@ from pinntk.nets import (
 )
 from pinntk.optim import (
     SPRING,
+    AbstractKernelSolver,
+    AbstractOptimizer,
     Cholesky,
     ConjugateGradients,
     FirstOrder,
@@ -64,7 +87,12 @@ from pinntk.optim import (
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
 from pinntk.training import (
+    AbstractResampling,
+    AsConditioned,
+    Drawn,
+    Given,
     Network,
+    Observer,
     Outcome,
     ProgressivePoints,
     ResidualAdaptive,
@@ -75,6 +103,7 @@ from pinntk.training import (
     natural_setup,
     precision,
     progress_bar,
+    start_run,
     train,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
@@ -82,20 +111,36 @@ from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 __version__ = _version("pinntk")
 
 __all__ = [
+    "FINDINGS",
     "MLP",
     "SPRING",
+    "AbstractFinding",
+    "AbstractKernelSolver",
+    "AbstractOptimizer",
+    "AbstractRegion",
+    "AbstractResampling",
+    "AbstractSampler",
+    "AbstractSubject",
     "AbstractWeighting",
+    "AsConditioned",
     "Batch",
     "Box",
     "Cholesky",
     "Condition",
     "ConjugateGradients",
     "Constrained",
+    "Diagnosis",
+    "Drawn",
     "Estimate",
+    "Evidence",
+    "Facts",
     "Field",
     "FirstOrder",
     "Fixed",
+    "Forecast",
+    "Found",
     "FourierFeatures",
+    "Given",
     "HardConstraints",
     "InputScaling",
     "Interval",
@@ -106,6 +151,7 @@ __all__ = [
     "NTKWeights",
     "NaturalGradient",
     "Network",
+    "Observer",
     "Outcome",
     "PeriodicFeatures",
     "PinntkError",
@@ -114,6 +160,7 @@ __all__ = [
     "Positive",
     "Problem",
     "ProgressivePoints",
+    "Proposal",
     "Random",
     "ResidualAdaptive",
     "ResidualError",
@@ -121,12 +168,14 @@ __all__ = [
     "RunError",
     "Sample",
     "Setup",
+    "Severity",
     "Sobol",
     "SpaceTime",
     "Spectrum",
     "StandardParametrization",
     "TangentKernel",
     "Training",
+    "Treatment",
     "Uncertainty",
     "UniformGrid",
     "Union",
@@ -135,12 +184,16 @@ __all__ = [
     "adam",
     "coefficient_uncertainty",
     "default_setup",
+    "diagnose",
     "dirichlet",
+    "examine",
+    "forecast",
     "gradient_descent",
     "initial_value",
     "initial_velocity",
     "largest_eigenvalue",
     "largest_stable_step",
+    "library",
     "natural_setup",
     "neumann",
     "ntk_weights",
@@ -150,6 +203,8 @@ __all__ = [
     "progress_bar",
     "robin",
     "spectrum",
+    "start_run",
     "tangent_kernel",
     "train",
+    "treat",
 ]

@@ -61,3 +61,18 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [
+        [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
+        for pairs in (zip(row, widths, strict=True) for row in (head, *rows))
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def quoted(names: Sequence[str]) -> str:
+    """'a' and 'b'."""
+    return " and ".join(f"'{name}'" for name in names)

@@ -17,6 +17,7 @@ from pinntk.conditions import Condition, observations
 from pinntk.domain import Box
 from pinntk.nets import MLP, InputScaling
 from pinntk.problem import Problem
+from pinntk.training import Drawn
 
 Residual = Callable[..., Array]
 
@@ -85,13 +86,13 @@ def with_data(problem: Problem, error: float, count: int = 30) -> Problem:
     return with_more(problem, observations("data", domain, points, values))
 
 
-def with_network(
+def own_network(
     problem: Problem,
     *,
     factor: float = 1.0,
     inputs: float = 1.0,
     activation: Callable[[Array], Array] = jnp.tanh,
-) -> Problem:
+) -> Drawn:
     """A network of one's own: hidden weights, or inputs, multiplied by a number; another activation."""
     domain = problem.domain
     assert isinstance(domain, Box)
@@ -104,7 +105,7 @@ def with_network(
         hidden = lambda m: [layer.weight for layer in m.layers[:-1]]
         return eqx.tree_at(hidden, model, [factor * weight for weight in hidden(model)])
 
-    return dataclasses.replace(problem, network=network)
+    return Drawn(network)
 
 
 def without_unknown(problem: Problem, name: str) -> Problem:

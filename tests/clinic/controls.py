@@ -17,14 +17,15 @@ from clinic.equations import (
 )
 from clinic.patient import Patient
 from clinic.training_cases import DESCENT, LONGER, NATURAL, decay
-from pinntk.diagnosis.findings import Illness
+from pinntk.diagnosis.examination import HEALTHY
+from pinntk.weighting import Fixed
 
 partial = functools.partial
 
 
 def control(name: str, problem: Any, changes: dict[str, Any], why: str) -> Patient:
     """A case in which nothing is wrong."""
-    return Patient(f"healthy_{name}", Illness.HEALTHY, "none", problem, changes, False, why)
+    return Patient(f"healthy_{name}", HEALTHY, "none", problem, changes, False, why)
 
 
 CASES = [
@@ -32,7 +33,7 @@ CASES = [
     control(
         "poisson_weights",
         partial(poisson, 2.0),
-        {"weighting": "fixed", "weights": {"boundary": 300.0}},
+        {"weighting": Fixed({"boundary": 300.0})},
         "Adam with weights set well by hand.",
     ),
     control("poisson_natural", partial(poisson, 4.0), NATURAL, "The natural gradient, float64."),
@@ -47,7 +48,7 @@ CASES = [
     control(
         "convection_hard",
         convection,
-        {"hard": True, "weighting": "fixed"},
+        {"hard": True, "weighting": Fixed()},
         "Initial values and periodicity built in: one condition is left.",
     ),
     control(
@@ -57,7 +58,7 @@ CASES = [
     control(
         "logistic_hard",
         partial(logistic, 2.0, 0.1),
-        {"hard": True, "weighting": "fixed"},
+        {"hard": True, "weighting": Fixed()},
         "Growth, with the initial value built in.",
     ),
     control("oscillator", oscillator, {}, "An oscillation of less than one period."),

@@ -13,7 +13,6 @@ from pinntk.calculus import AbstractField, Field, Point
 from pinntk.conditions import Condition, dirichlet, initial_value, initial_velocity, periodic
 from pinntk.domain import Box, Interval, SpaceTime, Union
 from pinntk.problem import HardConstraints, Problem
-from pinntk.recipe import Recipe
 
 Formula = Callable[[Point], Array]
 Operator = Callable[[AbstractField], AbstractField]

@@ -7,28 +7,56 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pinntk.diagnosis.findings import Illness
+from pinntk.diagnosis.examination import HEALTHY
 from pinntk.errors import PinntkError, PinntkWarning
+from pinntk.optim import AbstractOptimizer, adam
 from pinntk.problem import Problem
-from pinntk.runs import prepare, start_run
+from pinntk.training import AbstractNetwork, Network, Setup, Training, start_run
+from pinntk.weighting import AbstractWeighting, NTKWeights
 
 #: A sick case has at least so many times the error of its twin, whose error is at most so much.
 WORSE, TRAINS = 10.0, 5e-2
 FORMS = ("sick", "twin", "cure")
+ALGORITHM_1 = NTKWeights(every=100)
+
+
+def usual(
+    problem: Problem,
+    *,
+    optimizer: Callable[..., AbstractOptimizer] = adam,
+    learning_rate: float = 1e-2,
+    decay_rate: float = 0.5,
+    decay_steps: int = 500,
+    steps: int = 3000,
+    weighting: AbstractWeighting = ALGORITHM_1,
+    points: Mapping[str, int] | None = None,
+    dtype: str = "float32",
+    network: Callable[[Problem], AbstractNetwork] | None = None,
+    **shape: Any,
+) -> Setup:
+    """The healthy form of most cases, one setting of which is changed to make it sick."""
+    made = Network(width=20, depth=2).replace(**shape) if network is None else network(problem)
+    training = Training(
+        optimizer(learning_rate, decay_rate, decay_steps),
+        steps=steps,
+        weighting=weighting,
+        log_every=100,
+    )
+    return Setup(problem.with_points(points or {}), training, made, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class Patient:
     """One case, made sick in one way, or a healthy control, which has no twin.
 
-    `changes` are those of the recipe, as in `prepare(problem, changes, seed)`. The twin lacks the illness
-    and nothing else: `twin` are its changes, `twin_problem` its problem where that is another. `cure`,
-    where given, are changes that make the sick problem train: its remedy is known to exist. `treatable`
-    says that settings can make it train.
+    `changes` are those of `usual`, or of another function from a problem to a setup, as `preset`. The
+    twin lacks the failure mode and nothing else: `twin` are its changes, `twin_problem` its problem where
+    that is another. `cure`, where given, are changes that make the sick problem train: its remedy is
+    known to exist. `treatable` says that settings can make it train.
     """
 
     name: str
-    illness: Illness
+    failure_mode: str
     strength: Literal["mild", "strong", "none"]
     problem: Callable[[], Problem]
     changes: Mapping[str, Any]
@@ -41,7 +69,7 @@ class Patient:
     @property
     def healthy(self) -> bool:
         """Whether it is a control."""
-        return self.illness is Illness.HEALTHY
+        return self.failure_mode == HEALTHY
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -50,11 +78,13 @@ class Patient:
             return FORMS[:1]
         return FORMS if self.cure is not None else FORMS[:2]
 
-    def form(self, name: str) -> tuple[Problem, dict[str, Any]]:
-        """Problem and changes of one of its forms."""
-        if name == "twin":
-            return (self.twin_problem or self.problem)(), dict(self.twin)
-        return self.problem(), dict(self.changes if name == "sick" else self.cure or {})
+    def form(self, name: str) -> Setup:
+        """One of its forms."""
+        twin = name == "twin"
+        problem = (self.twin_problem or self.problem)() if twin else self.problem()
+        changes = {"sick": self.changes, "twin": self.twin, "cure": self.cure or {}}[name]
+        others = {key: value for key, value in changes.items() if key != "preset"}
+        return changes.get("preset", usual)(problem, **others)
 
 
 def trained(patient: Patient, form: str, seed: int = 0) -> dict[str, Any]:
@@ -62,7 +92,7 @@ def trained(patient: Patient, form: str, seed: int = 0) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinntkWarning)
         try:
-            result = start_run(prepare(*patient.form(form), seed))
+            result = start_run(patient.form(form), seed)
         except PinntkError as error:
             return {"outcome": "refused", "message": str(error).split("\n")[0], "relative_l2": None}
     return {

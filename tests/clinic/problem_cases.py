@@ -12,15 +12,16 @@ from clinic.alterations import (
     differenced,
     given_twice,
     offset,
+    own_network,
     times,
     with_data,
-    with_network,
     without_unknown,
 )
 from clinic.equations import heat, helmholtz, on_interval, poisson, relaxation, waves
 from clinic.patient import Patient
 from clinic.training_cases import LONGER, NATURAL
-from pinntk.diagnosis.findings import Illness
+from pinntk.diagnosis.findings import Contradiction, Dead, Points, Precision, Scaling
+from pinntk.training import no_scaling
 
 partial = functools.partial
 DOUBLE = {"dtype": "float64"}
@@ -51,7 +52,7 @@ def two_waves():
 PRECISION = [
     Patient(
         "precision_offset",
-        Illness.PRECISION,
+        Precision.name,
         "mild",
         lambda: offset(poisson(2.0), "residual", 1e8),
         {},
@@ -61,7 +62,7 @@ PRECISION = [
     ),
     Patient(
         "precision_offset_strong",
-        Illness.PRECISION,
+        Precision.name,
         "strong",
         lambda: offset(helmholtz(1.0, 1.0, 0.0), "residual", 1e9),
         {},
@@ -71,7 +72,7 @@ PRECISION = [
     ),
     Patient(
         "precision_differences",
-        Illness.PRECISION,
+        Precision.name,
         "mild",
         lambda: differenced(heat(), 0.1, 3e-4),
         {},
@@ -81,7 +82,7 @@ PRECISION = [
     ),
     Patient(
         "precision_differences_strong",
-        Illness.PRECISION,
+        Precision.name,
         "strong",
         lambda: differenced(heat(), 0.1, 1e-4),
         {},
@@ -94,7 +95,7 @@ PRECISION = [
 POINTS = [
     Patient(
         "points_relaxation",
-        Illness.POINTS,
+        Points.name,
         "mild",
         two_waves,
         {**LONGER, "points": {"residual": 10}},
@@ -104,7 +105,7 @@ POINTS = [
     ),
     Patient(
         "points_relaxation_strong",
-        Illness.POINTS,
+        Points.name,
         "strong",
         two_waves,
         {**LONGER, "points": {"residual": 6}},
@@ -114,7 +115,7 @@ POINTS = [
     ),
     Patient(
         "points_helmholtz",
-        Illness.POINTS,
+        Points.name,
         "mild",
         partial(helmholtz, 1.0, 2.0),
         {**LONGER, "points": {"residual": 12}},
@@ -124,7 +125,7 @@ POINTS = [
     ),
     Patient(
         "points_helmholtz_strong",
-        Illness.POINTS,
+        Points.name,
         "strong",
         partial(helmholtz, 1.0, 2.0),
         {**LONGER, "points": {"residual": 6}},
@@ -137,7 +138,7 @@ POINTS = [
 CONTRADICTION = [
     Patient(
         "contradiction_corner",
-        Illness.CONTRADICTION,
+        Contradiction.name,
         "mild",
         partial(heat, walls=0.3),
         {},
@@ -147,7 +148,7 @@ CONTRADICTION = [
     ),
     Patient(
         "contradiction_corner_strong",
-        Illness.CONTRADICTION,
+        Contradiction.name,
         "strong",
         partial(heat, walls=1.0),
         {},
@@ -157,7 +158,7 @@ CONTRADICTION = [
     ),
     Patient(
         "contradiction_twice",
-        Illness.CONTRADICTION,
+        Contradiction.name,
         "mild",
         lambda: given_twice(poisson(2.0), "boundary", 0.3),
         {},
@@ -167,7 +168,7 @@ CONTRADICTION = [
     ),
     Patient(
         "contradiction_data",
-        Illness.CONTRADICTION,
+        Contradiction.name,
         "strong",
         lambda: with_data(helmholtz(), 1.0),
         {},
@@ -177,11 +178,11 @@ CONTRADICTION = [
     ),
 ]
 
-RAW = {"scaling": "none"}
+RAW = {"scaling": no_scaling}
 SCALING = [
     Patient(
         "scaling_long",
-        Illness.SCALING,
+        Scaling.name,
         "mild",
         partial(long_poisson, 100.0),
         RAW,
@@ -190,7 +191,7 @@ SCALING = [
     ),
     Patient(
         "scaling_long_strong",
-        Illness.SCALING,
+        Scaling.name,
         "strong",
         partial(long_relaxation, 1000.0),
         RAW,
@@ -199,7 +200,7 @@ SCALING = [
     ),
     Patient(
         "scaling_short",
-        Illness.SCALING,
+        Scaling.name,
         "mild",
         partial(long_relaxation, 0.03),
         RAW,
@@ -208,7 +209,7 @@ SCALING = [
     ),
     Patient(
         "scaling_short_strong",
-        Illness.SCALING,
+        Scaling.name,
         "strong",
         partial(long_poisson, 0.01),
         RAW,
@@ -217,7 +218,7 @@ SCALING = [
     ),
     Patient(
         "scaling_high",
-        Illness.SCALING,
+        Scaling.name,
         "mild",
         partial(long_relaxation, 1.0, 300.0),
         {},
@@ -228,7 +229,7 @@ SCALING = [
     ),
     Patient(
         "scaling_high_strong",
-        Illness.SCALING,
+        Scaling.name,
         "strong",
         partial(long_poisson, 1.0, 1000.0),
         {},
@@ -239,7 +240,7 @@ SCALING = [
     ),
     Patient(
         "scaling_low_strong",
-        Illness.SCALING,
+        Scaling.name,
         "strong",
         partial(long_poisson, 1.0, 1e-6),
         {},
@@ -250,50 +251,51 @@ SCALING = [
     ),
 ]
 
+OWN = {"network": own_network}
 DEAD = [
     Patient(
         "dead_saturated",
-        Illness.DEAD,
+        Dead.name,
         "mild",
-        lambda: with_network(relaxation(waves((2, 1.0))), factor=30.0),
-        {},
+        partial(relaxation, waves((2, 1.0))),
+        {"network": partial(own_network, factor=30.0)},
         False,
         "Hidden weights 30 times too large: nearly every unit is saturated at nearly every point.",
-        twin_problem=lambda: with_network(relaxation(waves((2, 1.0)))),
+        twin=OWN,
     ),
     Patient(
         "dead_saturated_strong",
-        Illness.DEAD,
+        Dead.name,
         "strong",
-        lambda: with_network(heat(), factor=100.0),
-        {},
+        heat,
+        {"network": partial(own_network, factor=100.0)},
         False,
         "Hidden weights 100 times too large.",
-        twin_problem=lambda: with_network(heat()),
+        twin=OWN,
     ),
     Patient(
         "dead_constant",
-        Illness.DEAD,
+        Dead.name,
         "strong",
-        lambda: with_network(relaxation(waves((2, 1.0))), inputs=0.0),
-        {},
+        partial(relaxation, waves((2, 1.0))),
+        {"network": partial(own_network, inputs=0.0)},
         False,
         "The inputs are multiplied by 0: the model is a constant field.",
-        twin_problem=lambda: with_network(relaxation(waves((2, 1.0)))),
+        twin=OWN,
     ),
     Patient(
         "dead_relu",
-        Illness.DEAD,
+        Dead.name,
         "strong",
-        lambda: with_network(poisson(), activation=jax.nn.relu),
-        {},
+        poisson,
+        {"network": partial(own_network, activation=jax.nn.relu)},
         False,
         "u'' of a network of ReLUs is zero wherever it is: the equation has no gradient.",
-        twin_problem=lambda: with_network(poisson()),
+        twin=OWN,
     ),
     Patient(
         "dead_forgotten",
-        Illness.DEAD,
+        Dead.name,
         "strong",
         lambda: without_unknown(poisson(), "boundary"),
         {},
@@ -303,7 +305,7 @@ DEAD = [
     ),
     Patient(
         "dead_blocked",
-        Illness.DEAD,
+        Dead.name,
         "strong",
         lambda: blocked(heat(), "residual"),
         {},

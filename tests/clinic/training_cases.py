@@ -20,10 +20,13 @@ from clinic.equations import (
     waves,
 )
 from clinic.patient import Patient
-from pinntk.diagnosis.findings import Illness
+from pinntk.diagnosis.findings import Causality, Conflict, Imbalance, SpectralBias, StepSize
+from pinntk.optim import gradient_descent
+from pinntk.training import natural_setup
+from pinntk.weighting import Fixed, NTKWeights
 
 partial = functools.partial
-PLAIN = {"weighting": "fixed"}
+PLAIN = {"weighting": Fixed()}
 LONGER: dict[str, Any] = {"steps": 6000, "decay_steps": 1000}
 DEEPER: dict[str, Any] = {
     "width": 30,
@@ -31,17 +34,17 @@ DEEPER: dict[str, Any] = {
     "learning_rate": 2e-3,
     "decay_rate": 0.8,
     "decay_steps": 250,
-    "every": 10,
+    "weighting": NTKWeights(every=10),
     "steps": 5000,
 }
 #: Gradient descent at one learning rate, on a decay that takes longer than a wave to fit.
 DESCENT: dict[str, Any] = {
-    "optimizer": "sgd",
-    "weighting": "fixed",
+    "optimizer": gradient_descent,
+    "weighting": Fixed(),
     "decay_rate": 1.0,
     "steps": 8000,
 }
-NATURAL: dict[str, Any] = {"optimizer": "natural-gradient", "steps": 300}
+NATURAL: dict[str, Any] = {"preset": natural_setup, "steps": 300}
 
 
 def decay():
@@ -62,7 +65,7 @@ def multiscale_poisson(k: float):
 IMBALANCE = [
     Patient(
         "imbalance_heat",
-        Illness.IMBALANCE,
+        Imbalance.name,
         "mild",
         lambda: times(heat(), "residual", 30.0),
         PLAIN,
@@ -71,7 +74,7 @@ IMBALANCE = [
     ),
     Patient(
         "imbalance_heat_strong",
-        Illness.IMBALANCE,
+        Imbalance.name,
         "strong",
         lambda: times(heat(), "residual", 1000.0),
         PLAIN,
@@ -80,7 +83,7 @@ IMBALANCE = [
     ),
     Patient(
         "imbalance_helmholtz",
-        Illness.IMBALANCE,
+        Imbalance.name,
         "mild",
         lambda: times(helmholtz(), "boundary", 0.1),
         PLAIN,
@@ -89,17 +92,17 @@ IMBALANCE = [
     ),
     Patient(
         "imbalance_poisson",
-        Illness.IMBALANCE,
+        Imbalance.name,
         "strong",
         partial(poisson, 4.0, points=128),
-        {**PLAIN, **DEEPER},
+        {**DEEPER, **PLAIN},
         True,
         "The paper's Poisson problem, a = 4, equal weights: rates thousands of times apart.",
         DEEPER,
     ),
     Patient(
         "imbalance_wave",
-        Illness.IMBALANCE,
+        Imbalance.name,
         "strong",
         partial(wave, 2.0),
         {**PLAIN, **LONGER},
@@ -112,7 +115,7 @@ IMBALANCE = [
 SPECTRAL_BIAS = [
     Patient(
         "spectral_relaxation",
-        Illness.SPECTRAL_BIAS,
+        SpectralBias.name,
         "mild",
         partial(multiscale_relaxation, 20),
         {},
@@ -123,7 +126,7 @@ SPECTRAL_BIAS = [
     ),
     Patient(
         "spectral_relaxation_strong",
-        Illness.SPECTRAL_BIAS,
+        SpectralBias.name,
         "strong",
         partial(multiscale_relaxation, 40),
         {},
@@ -134,7 +137,7 @@ SPECTRAL_BIAS = [
     ),
     Patient(
         "spectral_poisson",
-        Illness.SPECTRAL_BIAS,
+        SpectralBias.name,
         "mild",
         partial(multiscale_poisson, 20),
         {},
@@ -145,7 +148,7 @@ SPECTRAL_BIAS = [
     ),
     Patient(
         "spectral_helmholtz",
-        Illness.SPECTRAL_BIAS,
+        SpectralBias.name,
         "strong",
         partial(helmholtz, 8.0, 8.0, points=400),
         {},
@@ -158,7 +161,7 @@ SPECTRAL_BIAS = [
 STEP_SIZE = [
     Patient(
         "step_small_heat",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "mild",
         heat,
         {"learning_rate": 1e-5},
@@ -167,7 +170,7 @@ STEP_SIZE = [
     ),
     Patient(
         "step_small_poisson",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "strong",
         poisson,
         {"learning_rate": 1e-6},
@@ -176,7 +179,7 @@ STEP_SIZE = [
     ),
     Patient(
         "step_large_heat",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "mild",
         heat,
         {"learning_rate": 0.3, "decay_rate": 1.0},
@@ -185,7 +188,7 @@ STEP_SIZE = [
     ),
     Patient(
         "step_large_poisson",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "strong",
         poisson,
         {"learning_rate": 1.0},
@@ -194,7 +197,7 @@ STEP_SIZE = [
     ),
     Patient(
         "step_descent",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "mild",
         decay,
         {**DESCENT, "learning_rate": 0.15},
@@ -204,7 +207,7 @@ STEP_SIZE = [
     ),
     Patient(
         "step_descent_strong",
-        Illness.STEP_SIZE,
+        StepSize.name,
         "strong",
         heat,
         {**DESCENT, "learning_rate": 1.0},
@@ -219,7 +222,7 @@ SMALLEST = {"width": 2, "depth": 1}
 CONFLICT = [
     Patient(
         "conflict_helmholtz",
-        Illness.CONFLICT,
+        Conflict.name,
         "mild",
         helmholtz,
         SMALL,
@@ -228,7 +231,7 @@ CONFLICT = [
     ),
     Patient(
         "conflict_helmholtz_strong",
-        Illness.CONFLICT,
+        Conflict.name,
         "strong",
         helmholtz,
         SMALLEST,
@@ -237,7 +240,7 @@ CONFLICT = [
     ),
     Patient(
         "conflict_heat",
-        Illness.CONFLICT,
+        Conflict.name,
         "mild",
         heat,
         SMALL,
@@ -246,7 +249,7 @@ CONFLICT = [
     ),
     Patient(
         "conflict_poisson",
-        Illness.CONFLICT,
+        Conflict.name,
         "strong",
         partial(poisson, 2.0),
         SMALLEST,
@@ -258,7 +261,7 @@ CONFLICT = [
 CAUSALITY = [
     Patient(
         "causality_logistic",
-        Illness.CAUSALITY,
+        Causality.name,
         "mild",
         partial(logistic, 5.0, 0.1),
         {},
@@ -270,7 +273,7 @@ CAUSALITY = [
     ),
     Patient(
         "causality_logistic_strong",
-        Illness.CAUSALITY,
+        Causality.name,
         "strong",
         partial(logistic, 15.0, 0.01),
         {},
@@ -281,7 +284,7 @@ CAUSALITY = [
     ),
     Patient(
         "causality_convection",
-        Illness.CAUSALITY,
+        Causality.name,
         "mild",
         partial(convection, 15.0),
         {},
@@ -292,7 +295,7 @@ CAUSALITY = [
     ),
     Patient(
         "causality_convection_strong",
-        Illness.CAUSALITY,
+        Causality.name,
         "strong",
         partial(convection, 30.0),
         {},
@@ -302,7 +305,7 @@ CAUSALITY = [
         cure={
             **NATURAL,
             "hard": True,
-            "activation": "sin",
+            "activation": jnp.sin,
             "steps": 600,
             "points": {"residual": 1000},
         },

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import pinntk.cli.options as o
-from pinntk.cli import tables
+from pinntk.cli import doctor, tables
 from pinntk.cli.cache import keep_programs
 from pinntk.cli.loading import load
 from pinntk.cli.main import INTERRUPTED
@@ -27,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Why does my PINN not train, and what makes it train?",
+    help="Why does my PINN not train, and how do I fix it?",
 )
 
 #: Exit codes: 0 done (also when a time budget ended it), 2 bad input, 3 diverged, 130 interrupted.
@@ -53,13 +53,11 @@ def diagnose(
     json_file: o.Json = None,
     no_cache: o.NoCache = False,
 ) -> None:
-    """Say why a PINN does not train, try what would help, and leave a page with the evidence.
+    """Say why a PINN does not train, try the remedies, and write a page with the evidence.
 
-    Looks at the training that is planned with all loss weights 1, unless weights are asked for or a
-    Setup of yours is named.
+    Examines the planned training with all loss weights 1, unless you ask for weights or name a Setup of
+    your own.
     """
-    from pinntk.cli import doctor  # the diagnosis is loaded by the command that diagnoses
-
     seconds = o.parse_budget(budget, zero=True) or 0.0
     doctor.check_budget(seconds)
     loaded = load(problem, preset)
@@ -116,7 +114,7 @@ def train(
 
 @app.command()
 def resume(directory: o.Directory, budget: o.Budget = None, no_cache: o.NoCache = False) -> None:
-    """Go on with an interrupted run, as if it had not been interrupted."""
+    """Continue an interrupted run, as if it had not been interrupted."""
     seconds = o.parse_budget(budget)
     setup = setup_of(directory)
     _cached(no_cache)
@@ -153,15 +151,16 @@ def reproduce(
     ] = "paper",
     no_cache: o.NoCache = False,
 ) -> None:
-    """Make figures of the paper with their numbers, and say claim by claim whether it holds."""
-    from pinntk.paper import names_of  # Matplotlib is loaded by the commands that draw
-    from pinntk.paper import reproduce as make
+    """Reproduce figures of the paper with their numbers, and say which claims hold."""
+    from pinntk import paper  # Matplotlib is loaded by the commands that draw
 
     _cached(no_cache)
     watch = functools.partial(progress_bar, console=tables.errors)
-    for made in make(
-        names_of(names), size, out, lambda steps, label: watch(steps, label=label), sys.argv
-    ):
+    bar = lambda steps, label: watch(steps, label=label)
+    for made in paper.reproduce(paper.names_of(names), size, out, bar, sys.argv):
+        if isinstance(made, paper.Skipped):
+            tables.show(f"{made.experiment.name} skipped: {made.reason}")
+            continue
         tables.console.print(tables.claims_table(made.experiment.name, made.claims, size))
         came = "was there already" if made.reused else f"took {duration(made.seconds)}"
         tables.show(f"{made.experiment.name} {came}: {made.files[0]}")

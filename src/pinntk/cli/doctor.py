@@ -1,4 +1,4 @@
-"""`pinntk diagnose`: examine, try remedies, say it in 80 columns, leave a page."""
+"""`pinntk diagnose`: examine, try remedies, print the verdict in 80 columns, write a page."""
 
 from __future__ import annotations
 

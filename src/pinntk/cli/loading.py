@@ -87,7 +87,7 @@ def _from_file(spec: str, place: InFile, preset: str | None) -> Loaded:
 
 
 def _natural(setup: Setup) -> Setup:
-    """The natural gradient for a setup of the user's; a network of its own is kept."""
+    """The natural gradient for a user's setup, which keeps its own network."""
     found = natural_setup(setup.problem)
     own = not isinstance(setup.network, Network)
     return found.replace(network=setup.network) if own else found
@@ -106,7 +106,7 @@ def user_object(spec: str, argument: str, kind: Any, expected: str) -> Any:
 
 
 def file_object(place: InFile, argument: str, kind: Any, expected: str) -> Any:
-    """`user_object` for a spec that has been taken apart."""
+    """`user_object` for a parsed spec."""
     return _object(place, fingerprint(place.file, argument), argument, kind, expected)
 
 
@@ -135,7 +135,7 @@ def _object(place: InFile, sha256: str, argument: str, kind: Any, expected: str)
 
 
 def fingerprint(file: Path, argument: str = "PROBLEM") -> str:
-    """The SHA-256 of a file of the user's."""
+    """The SHA-256 of a user's file."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:

@@ -42,7 +42,7 @@ def apply(setup: Setup, options: Options, presets: Presets | None = None) -> Set
     """The setup with the options that were given; what is not named stays as it is.
 
     `--optimizer natural-gradient` starts from the preset of that name where the setup has another
-    optimizer, and puts the other options on top. **Raises** `PinntkError` for names that are misspelt
+    optimizer, and puts the other options on top. **Raises** `PinntkError` for misspelled names
     (with the nearest ones) and for options that mean nothing to the setup.
     """
     if starts_anew(setup, options.optimizer, presets or {}):

@@ -1,4 +1,4 @@
-"""What is said of a setup before the work begins: its line of settings, and a warning."""
+"""What a command prints about a setup before it starts: a line of settings, and a warning."""
 
 from __future__ import annotations
 

@@ -1,28 +1,48 @@
-"""What is wrong with a PINN, in words, and what it rests on."""
+"""What is wrong with a PINN, the evidence for it, and what helps."""
 
-from pinntk.diagnosis.baseline import Draw
-from pinntk.diagnosis.diagnose import Diagnosis, diagnose, examined, finding_text, provenance
-from pinntk.diagnosis.findings import Finding, Illness, Remedy, Severity, command_options
-from pinntk.diagnosis.first_look import FAR, ConditionReport, FirstLook, first_look
+from pinntk.diagnosis.diagnosis import Diagnosis, diagnose, examine, finding_text, provenance
+from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.finding import (
+    AbstractFinding,
+    Found,
+    OptionOf,
+    Proposal,
+    Remedy,
+    Severity,
+)
+from pinntk.diagnosis.findings import FINDINGS
+from pinntk.diagnosis.forecast import ConditionForecast, Forecast, forecast
+from pinntk.diagnosis.subject import AbstractSubject, Draw, JaxSubject
+from pinntk.diagnosis.trial import Trial
+from pinntk.diagnosis.trials import Treatment, Winner, least_budget, treat
 from pinntk.diagnosis.words import number, percent, times
 
 __all__ = [
-    "FAR",
-    "ConditionReport",
+    "FINDINGS",
+    "AbstractFinding",
+    "AbstractSubject",
+    "ConditionForecast",
     "Diagnosis",
     "Draw",
-    "Finding",
-    "FirstLook",
-    "Illness",
+    "Evidence",
+    "Forecast",
+    "Found",
+    "JaxSubject",
+    "OptionOf",
+    "Proposal",
     "Remedy",
     "Severity",
-    "command_options",
+    "Treatment",
+    "Trial",
+    "Winner",
     "diagnose",
-    "examined",
+    "examine",
     "finding_text",
-    "first_look",
+    "forecast",
+    "least_budget",
     "number",
     "percent",
     "provenance",
     "times",
+    "treat",
 ]

@@ -1,24 +1,17 @@
-"""A short training of several draws at once: what the loss does, before anyone explains it."""
+"""A short training of several draws at once: the baseline of a diagnosis."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float
 
-from pinntk.jacobian import model_dtype, trainable
-from pinntk.optim import AbstractOptimizer, FirstOrder
-from pinntk.problem import Batch, Model, Problem
-from pinntk.training import start
-from pinntk.training.compiled import compile_chunk, compile_error, compile_look
-from pinntk.weighting import AbstractWeighting
+from pinntk.diagnosis.subject import AbstractSubject
+from pinntk.problem import Model
+from pinntk.training import Look, Training
 
 #: Rows of history; their steps are spread evenly in the logarithm.
 ROWS = 24
@@ -28,21 +21,13 @@ HALF = ROWS // 2
 FIRST_ROWS = 4
 
 
-class Draw(NamedTuple):
-    """One network and the points it is trained on."""
-
-    model: Model
-    batch: Batch
-
-
 @dataclasses.dataclass(frozen=True)
 class Baseline:
     """Some steps of the planned training, from every draw; arrays are (rows, draws).
 
     `losses` and `held_out` are unweighted means of r² by condition, on the points trained on and on
     others. `models` are those at the end, or the last finite ones; `midway` the first draw's at row
-    `middle`.
-    `diverged` says which draws lost their finite losses.
+    `middle`. `diverged` says which draws lost their finite losses.
     """
 
     steps: tuple[int, ...]
@@ -69,104 +54,48 @@ def rows_of(steps: int) -> list[int]:
 
 
 def run_baseline(
-    problem: Problem,
-    draws: Sequence[Draw],
-    optimizer: AbstractOptimizer,
-    weighting: AbstractWeighting,
-    steps: int,
-    planned: int,
-    key: PRNGKeyArray,
-    seconds: float,
+    subject: AbstractSubject, training: Training, steps: int, seconds: float
 ) -> Baseline:
-    """Train all draws at once for `steps` of the `planned` steps, or as many as `seconds` allow.
-
-    The steps are those of `train`, vectorised over the draws, so that they are compiled once.
-    """
+    """Train all draws at once for `steps` of the planned steps, or as many as `seconds` allow."""
     began = time.perf_counter()
-    rest = trainable(draws[0].model)[1]
-    states = [start(problem, draw.model, optimizer, weighting, draw.batch) for draw in draws]
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    chunk = compile_chunk(problem, rest, optimizer, weighting, key)
-    run = jax.jit(_over_draws(chunk, optimizer))
-    dtype = model_dtype(draws[0].model)
-    losses_at = compile_look(problem, rest)
-    look = jax.jit(jax.vmap(losses_at))
-    other_points = problem.held_out(key, dtype)
-    look_elsewhere = jax.jit(jax.vmap(losses_at, in_axes=(0, None)))
-    error_at = compile_error(problem, rest, dtype)
-    errors_of = None if error_at is None else jax.jit(jax.vmap(error_at))
-
-    kept: list[dict[str, Any]] = []
-    taken: list[int] = []
-    good = middle = state.parameters
-    step = 0
-    for target in rows_of(steps):
-        if target > step:
-            state = run(state, target - step).state
-            step = target
-        finite = _finite(state.parameters, len(draws))
-        good = jax.tree.map(
-            lambda new, old, ok=finite: jnp.where(ok.reshape(-1, *[1] * (new.ndim - 1)), new, old),
-            state.parameters,
-            good,
-        )
-        taken.append(step)
-        kept.append(
-            {
-                "losses": look(state.parameters, state.batch),
-                "weights": state.weights,
-                "held_out": look_elsewhere(state.parameters, other_points),
-                "errors": None if errors_of is None else errors_of(state.parameters),
-            }
-        )
-        if len(taken) <= HALF + 1:
-            middle = good
+    looks: list[Look] = []
+    good: list[Look] = []  # for each draw, the last look at which it was finite
+    middle: list[Look] = []
+    for look in subject.train(training, rows_of(steps)):
+        looks.append(look)
+        good = good or [look] * len(look.finite)
+        good = [look if ok else old for ok, old in zip(look.finite, good, strict=True)]
+        middle = [*middle, good[0]][: HALF + 1]
         over = time.perf_counter() - began > seconds
-        if not finite.any() or (over and len(taken) >= FIRST_ROWS):
+        if not look.finite.any() or (over and len(looks) >= FIRST_ROWS):
             break
 
-    def column(what: str) -> dict[str, np.ndarray]:
-        names = [name for name in problem.names if name in kept[0][what]]
+    def column(what: Callable[[Look], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        names = what(looks[0])
         return {
-            name: np.array([np.asarray(row[what][name], np.float64) for row in kept])
+            name: np.array([np.asarray(what(look)[name], np.float64) for look in looks])
             for name in names
         }
 
-    losses = column("losses")
-    finite = np.isfinite(np.sum([values[-1] for values in losses.values()], axis=0))
-    finite &= np.asarray(_finite(state.parameters, len(draws)))
-    unstack = lambda tree, i: eqx.combine(jax.tree.map(lambda leaf: leaf[i], tree), rest)
+    errors = [look.errors for look in looks if look.errors is not None]
     return Baseline(
-        steps=tuple(taken),
-        planned=planned,
-        losses=losses,
-        weights=column("weights"),
-        held_out=column("held_out"),
-        errors=None if errors_of is None else np.array([np.asarray(r["errors"]) for r in kept]),
-        models=tuple(unstack(good, i) for i in range(len(draws))),
-        midway=unstack(middle, 0),
-        middle=min(HALF, len(taken) - 1),
-        diverged=tuple(bool(not ok) for ok in finite),
+        steps=tuple(look.step for look in looks),
+        planned=training.steps,
+        losses=column(lambda look: look.losses),
+        weights=column(lambda look: look.weights),
+        held_out=column(lambda look: look.held_out),
+        errors=np.array(errors) if errors else None,
+        models=tuple(subject.member(look, i) for i, look in enumerate(good)),
+        midway=subject.member(middle[-1], 0),
+        middle=min(HALF, len(looks) - 1),
+        diverged=tuple(bool(not ok) for ok in looks[-1].finite),
         seconds=time.perf_counter() - began,
     )
 
 
-def _over_draws(chunk: Callable[[Any, Any], Any], optimizer: AbstractOptimizer) -> Callable:
-    """The steps of all draws: at once, or one draw after the other for optimisers that branch.
-
-    Vectorised, both sides of a branch are computed: the natural gradient would repair its matrix by an
-    eigendecomposition in every trial, and all draws would try as often as the one that tries most.
-    """
-    if isinstance(optimizer, FirstOrder):
-        return jax.vmap(chunk, in_axes=(0, None))
-    return lambda states, n: jax.lax.map(lambda state: chunk(state, n), states)
-
-
-def _finite(parameters: Any, count: int) -> jax.Array:
-    leaves = [
-        jnp.isfinite(leaf).reshape(count, -1).all(axis=1) for leaf in jax.tree.leaves(parameters)
-    ]
-    return jnp.all(jnp.stack(leaves), axis=0)
+def weights_at(baseline: Baseline, row: int, draw: int) -> Mapping[str, float]:
+    """The loss weights in force at a row."""
+    return {name: float(values[row, draw]) for name, values in baseline.weights.items()}
 
 
 def extrapolated(steps: Sequence[int], losses: Float[np.ndarray, " rows"], planned: int) -> float:

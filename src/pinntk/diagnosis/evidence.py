@@ -1,52 +1,84 @@
-"""All that was seen of one PINN: several draws, each before and after a short training."""
+"""The measurements of one PINN: several draws, each before and after a short training."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pinntk.diagnosis.baseline import Baseline, extrapolated
-from pinntk.diagnosis.contradiction import Clash
-from pinntk.diagnosis.first_look import BALANCED
+from pinntk.diagnosis.finding import Proposal, Remedy
+from pinntk.diagnosis.forecast import Forecast
 from pinntk.diagnosis.measures import Measures
+from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.problem import Problem
-from pinntk.recipe import Recipe
+from pinntk.training import Setup, Training
+
+T = TypeVar("T")
 
 #: A relative error above this is a failure: it is seen in a plot of the solution.
 FAILED = 0.05
 #: What more than half of the draws show is found.
 MAJORITY = 0.5
-#: Where an error stays and no cause is found so, one that two draws in five show is named, never one that
-#: a single draw shows; and half an order will do where a threshold asks for one.
+#: If an error remains that no cause explains, two draws in five are enough, but never a single one; and
+#: half an order of magnitude is enough where a threshold asks for one.
 HINT, HALF_ORDER = 0.3, math.sqrt(10)
+#: Rates within this factor of each other are called balanced: the slowest condition then needs less
+#: than ten times the steps of the fastest, which a reasonable budget has to spare.
+BALANCED = 10.0
+#: A loss predicted to keep more than this share is called stuck: not one decimal order in the budget.
+STUCK = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the rules judge. `before` and `after` hold one entry for each draw.
+    """What findings judge. `before` and `after` hold one entry per draw.
 
-    `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row, empty where it had
-    diverged; `product_error` is that of a matrix product in the model's precision; `smaller_step` the
-    factor by which a tenth of the step lowers the loss at the end of the baseline, None where that was
-    not tried. In a `second_look` the rules are content with less.
+    `setup` is what was examined; `forecast` that of the first draw, None where a condition has no
+    gradient at all; `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row,
+    empty where it had diverged; `alternatives` are tuned setups of the same problem by name. In a
+    `second_look` thresholds are lower.
     """
 
-    problem: Problem
-    recipe: Recipe
+    setup: Setup
+    subject: AbstractSubject
     before: Sequence[Measures]
     after: Sequence[Measures]
     baseline: Baseline
-    clash: Clash | None
+    forecast: Forecast | None
     midway_rates: Mapping[str, float]
-    product_error: float
-    smaller_step: float | None
     counts: Mapping[str, int]
     parameters: int
     parameter_rms: float
+    alternatives: Mapping[str, Setup] = dataclasses.field(default_factory=dict)
     second_look: bool = False
+    _kept: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that was trained, without the conditions that its model meets by construction."""
+        return self.subject.problem
+
+    @property
+    def training(self) -> Training:
+        """The training that is planned."""
+        return self.subject.training
+
+    def measured(self, what: Callable[[Evidence], T]) -> T:
+        """A measurement that only one finding asks for, made once for both looks."""
+        evidence: Evidence = self
+        if what not in self._kept:
+            self._kept[what] = what(evidence)
+        return self._kept[what]
+
+    def proposals(self, *remedies: Remedy) -> tuple[Proposal, ...]:
+        """The proposals of those remedies that apply."""
+        evidence: Evidence = self
+        made = (remedy(self.setup, evidence) for remedy in remedies)
+        return tuple(proposal for proposal in made if proposal is not None)
 
     @property
     def residuals(self) -> Mapping[str, int]:
@@ -71,12 +103,12 @@ class Evidence:
 
     def errors(self, draw: int) -> dict[str, float]:
         """The relative error that each condition's residual is expected to leave at the planned step."""
-        decline, shares = self.decline(draw), self.after[draw].linearised.shares
+        decline, shares = self.decline(draw), self.after[draw].linearized.shares
         return {name: shares[name] * math.sqrt(decline[name]) for name in shares}
 
     def error(self, draw: int) -> float:
         """The relative error expected at the planned step: today's, less what the losses still fall."""
-        today = self.after[draw].linearised
+        today = self.after[draw].linearized
         total = math.sqrt(sum(share**2 for share in today.shares.values()))
         left = math.sqrt(sum(error**2 for error in self.errors(draw).values()))
         return today.error * (left / total if total > 0 else 0.0)
@@ -97,7 +129,7 @@ class Evidence:
         return sum(bool(holds(i)) for i in range(self.draws)) / self.draws
 
     def enough(self, share: float) -> bool:
-        """Whether so many of the draws are to be believed."""
+        """Whether this share of the draws is enough for a finding."""
         return share > (max(HINT, 1.5 / self.draws) if self.second_look else MAJORITY)
 
     def orders(self, factor: float) -> float:
@@ -107,8 +139,3 @@ class Evidence:
     def median(self, value: Callable[[int], float]) -> float:
         """The median over the draws."""
         return float(np.median([value(i) for i in range(self.draws)]))
-
-
-def weights_of(baseline: Baseline, row: int, draw: int) -> Mapping[str, float]:
-    """The loss weights in force at a row."""
-    return {name: float(values[row, draw]) for name, values in baseline.weights.items()}

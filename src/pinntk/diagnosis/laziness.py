@@ -1,17 +1,14 @@
-"""How far the kernel would move on the way that its own forecast takes: whether to believe the forecast."""
+"""How far the kernel would move along its own forecast, and so whether to trust the forecast."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from pinntk.jacobian import apply_transpose, cast, implicit, trainable
-from pinntk.kernel import Dynamics, tangent_kernel
-from pinntk.problem import Batch, Model, Problem
+from pinntk.diagnosis.reach import Descent
+from pinntk.diagnosis.subject import AbstractSubject
+from pinntk.problem import Batch, Model
 
 #: A forecast is void where the weighted kernel has changed by this share: its rates, and with them
 #: every number of steps, are then wrong by about as much.
@@ -29,35 +26,24 @@ class Laziness(NamedTuple):
     valid_steps: int
 
 
-def laziness(
-    problem: Problem, model: Model, batch: Batch, moving: Dynamics, learning_rate: float, steps: int
-) -> Laziness:
-    """Follow the forecast of `steps` steps of gradient descent and look at the kernel there."""
-    with jax.enable_x64(True):
-        double, points = cast(model, jnp.float64), cast(batch, jnp.float64)
+def laziness(subject: AbstractSubject, model: Model, batch: Batch, forecast: Descent) -> Laziness:
+    """Follow the forecast of gradient descent and look at the kernel there."""
+    moving = forecast.moving
 
-        def change(steps: int) -> float:
-            vectors = moving.displacement(learning_rate, steps)
-            moved = _moved(problem, double, points, {k: jnp.asarray(v) for k, v in vectors.items()})
-            root = moving.root
-            now = root[:, None] * moving.kernel.matrix * root[None, :]
-            then = root[:, None] * tangent_kernel(problem, moved, points).matrix * root[None, :]
-            return float(np.linalg.norm(then - now) / np.linalg.norm(now))
+    def change(steps: int) -> float:
+        way = moving.displacement(forecast.learning_rate, steps)
+        root = moving.root
+        now = root[:, None] * moving.kernel.matrix * root[None, :]
+        there = subject.kernel(subject.moved(model, batch, way), batch)
+        then = root[:, None] * there.matrix * root[None, :]
+        return float(np.linalg.norm(then - now) / np.linalg.norm(now))
 
-        whole, found = change(steps), steps
-        if not whole <= VOID:
-            for _ in range(_TRIED):
-                found //= 3
-                if found == 0 or change(found) <= VOID:
-                    break
-            else:
-                found = 0
+    whole, found = change(forecast.steps), forecast.steps
+    if not whole <= VOID:
+        for _ in range(_TRIED):
+            found //= 3
+            if found == 0 or change(found) <= VOID:
+                break
+        else:
+            found = 0
     return Laziness(whole, found)
-
-
-@eqx.filter_jit
-def _moved(problem: Problem, model: Model, batch: Batch, vectors: Any) -> Model:
-    """The model at θ − Jᵀ v."""
-    parameters, rest = trainable(model)
-    step = apply_transpose(implicit(problem, model, batch), vectors)
-    return eqx.combine(jax.tree.map(lambda p, d: p - d, parameters, step), rest)

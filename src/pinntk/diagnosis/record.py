@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 from pinntk.errors import PinntkError
 
 SCHEMA = "pinntk-diagnosis"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: A key in angle brackets stands for any name, `[]` for every item of a list.
 ANY = "<name>"
 ITEM = "[]"
 
-#: What a value may be. A number that is not finite is null, because JSON has no word for it, so
-#: null is a number everywhere.
+#: What a value may be. JSON cannot write a number that is not finite: it is null, so null is a number
+#: everywhere.
 KINDS = {
     "text": "a text",
     "whole": "a whole number",
@@ -30,7 +30,7 @@ KINDS = {
     "scalar": "a number, a text, true or false, or null",
     "free": "anything that JSON can hold",
     "numbers": "a list of numbers",
-    "table": "numbers in lists in lists, as deep as there are axes",
+    "table": "numbers in lists in lists, as deep as there are axes; null off the domain",
     "texts": "a list of texts",
     "object": "an object with the keys below",
     "open": "an object with the keys below and perhaps others",
@@ -68,11 +68,11 @@ KEYS = (
     Key("parameters", "whole", "how many numbers are trained"),
     Key("seed", "whole", "the seed of all random draws"),
     Key("draws", "whole", "how many times the diagnosis was repeated, with other random numbers"),
-    Key("settings", "free", "the recipe, as `Recipe.as_dict` writes it", True),
+    Key("settings", "free", "problem, network, training and precision, by type and fields"),
     Key("verdict", "texts", "what is wrong in plain sentences, the most important first"),
     Key("findings", "list", "what was found, the most important first; at least one"),
     Key("findings[]", "object", "one finding"),
-    Key("findings[].illness", "text", "its name, one of `Illness`"),
+    Key("findings[].failure_mode", "text", "what is wrong, or `healthy`, or `unexplained`"),
     Key("findings[].title", "text", "the name as a heading"),
     Key("findings[].severity", "text", '"severe", "moderate" or "note"'),
     Key("findings[].confidence", "number", "the share of the draws that show it, 0 to 1"),
@@ -84,38 +84,42 @@ KEYS = (
     Key("findings[].remedies", "list", "what helps, the best first"),
     Key("findings[].remedies[]", "object", "one remedy"),
     Key("findings[].remedies[].text", "text", "what to do, in words"),
-    Key("findings[].remedies[].changes", "free", "the settings to change, by their name"),
+    Key(
+        "findings[].remedies[].changes", "texts", "the settings to change, as `what: old, now new`"
+    ),
     Key(
         "findings[].remedies[].option",
         "text",
         "the same as options of `pinntk train`; may be empty",
     ),
     Key("findings[].remedies[].code", "text", "the same in Python; may be empty"),
-    Key("first_look", "open", "what the kernel at the start says, as `first_look` finds it", True),
-    Key("first_look.conditions", "object", "by condition"),
-    Key("first_look.conditions.<name>", "open", "one condition"),
-    Key("first_look.conditions.<name>.loss", "number", "the mean of its squared residuals"),
-    Key("first_look.conditions.<name>.trace", "number", "the trace of its kernel block"),
-    Key("first_look.conditions.<name>.rate", "number", "its average rate, tr K_kk/N_k"),
-    Key("first_look.conditions.<name>.largest_eigenvalue", "number", "that of its block"),
-    Key("first_look.conditions.<name>.rank", "whole", "eigenvalues above the rounding noise"),
-    Key("first_look.conditions.<name>.residuals", "whole", "the size of its block"),
-    Key("first_look.conditions.<name>.weight", "number", "the weight in the loss"),
-    Key("first_look.conditions.<name>.ntk_weight", "number", "the weight by Algorithm 1"),
-    Key("first_look.imbalance", "number", "the fastest weighted rate over the slowest"),
-    Key("first_look.largest_eigenvalue", "number", "that of the whole kernel"),
-    Key("first_look.noise_floor", "number", "eigenvalues below it are rounding"),
-    Key("first_look.stable_step", "number", "the largest stable step of gradient descent"),
-    Key("first_look.learning_rate", "number", "the step of the forecast"),
-    Key("first_look.planned_learning_rate", "number", "the step planned; null: none is"),
-    Key("first_look.steps", "whole", "the steps planned"),
+    Key("forecast", "open", "what the kernel at the start says, as `forecast` finds it", True),
+    Key("forecast.conditions", "object", "by condition"),
+    Key("forecast.conditions.<name>", "open", "one condition"),
+    Key("forecast.conditions.<name>.loss", "number", "the mean of its squared residuals"),
+    Key("forecast.conditions.<name>.trace", "number", "the trace of its kernel block"),
+    Key("forecast.conditions.<name>.rate", "number", "its average rate, tr K_kk/N_k"),
+    Key("forecast.conditions.<name>.largest_eigenvalue", "number", "that of its block"),
+    Key("forecast.conditions.<name>.rank", "whole", "eigenvalues above the rounding noise"),
+    Key("forecast.conditions.<name>.residuals", "whole", "the size of its block"),
+    Key("forecast.conditions.<name>.weight", "number", "the weight in the loss"),
+    Key("forecast.conditions.<name>.ntk_weight", "number", "the weight by Algorithm 1"),
+    Key("forecast.imbalance", "number", "the fastest weighted rate over the slowest"),
+    Key("forecast.largest_eigenvalue", "number", "that of the whole kernel"),
+    Key("forecast.noise_floor", "number", "eigenvalues below it are rounding"),
+    Key("forecast.stable_step", "number", "the largest stable step of gradient descent"),
+    Key("forecast.learning_rate", "number", "the step of the forecast"),
+    Key("forecast.planned_learning_rate", "number", "the step planned; null: none is"),
+    Key("forecast.steps", "whole", "the steps planned"),
     Key("spectra", "object", "eigenvalues of the kernel, largest first"),
-    Key(
-        "spectra.before", "object", "before training: the whole kernel as `K`, blocks by condition"
-    ),
-    Key("spectra.before.<name>", "numbers", "the eigenvalues of one block"),
+    Key("spectra.before", "object", "before training"),
+    Key("spectra.before.kernel", "numbers", "those of the whole kernel"),
+    Key("spectra.before.conditions", "object", "those of its blocks by condition"),
+    Key("spectra.before.conditions.<name>", "numbers", "those of one block"),
     Key("spectra.after", "object", "the same after training", True),
-    Key("spectra.after.<name>", "numbers", "the eigenvalues of one block"),
+    Key("spectra.after.kernel", "numbers", "those of the whole kernel"),
+    Key("spectra.after.conditions", "object", "those of its blocks by condition"),
+    Key("spectra.after.conditions.<name>", "numbers", "those of one block"),
     Key("spectra.noise_floor", "object", "eigenvalues below it are rounding"),
     Key("spectra.noise_floor.before", "number", "before training"),
     Key("spectra.noise_floor.after", "number", "after training"),
@@ -138,7 +142,8 @@ KEYS = (
     Key("baseline.history.relative_l2", "numbers", "the relative errors", True),
     Key("baseline.rates", "object", "the rates on the way"),
     Key("baseline.rates.steps", "numbers", "the steps at which the kernel was computed"),
-    Key("baseline.rates.<name>", "numbers", "tr K_kk/N_k of a condition at these steps"),
+    Key("baseline.rates.conditions", "object", "the rates by condition"),
+    Key("baseline.rates.conditions.<name>", "numbers", "tr K_kk/N_k at these steps"),
     Key("maps", "object", "the trained network over the domain; null: not drawn", True),
     Key("maps.axes", "list", "one or two coordinates; the others are held"),
     Key("maps.axes[]", "object", "one of them"),
@@ -165,8 +170,9 @@ KEYS = (
     Key("trials[].name", "text", "the remedy"),
     Key("trials[].option", "text", "as options of `pinntk train`; may be empty"),
     Key("trials[].code", "text", "in Python; may be empty"),
-    Key("trials[].changes", "free", "the settings changed, by their name"),
+    Key("trials[].changes", "texts", "the settings changed, as `what: old, now new`"),
     Key("trials[].outcome", "text", "how it ended"),
+    Key("trials[].reason", "text", "why it was refused; empty where it was not"),
     Key("trials[].steps", "whole", "the steps made"),
     Key("trials[].seconds", "number", "the time they took"),
     Key(
@@ -181,8 +187,8 @@ KEYS = (
     Key("trials[].history.relative_l2", "numbers", "the relative errors", True),
     Key("winner", "object", "the best trial; null: none was better, or none was made", True),
     Key("winner.name", "text", "the remedy"),
-    Key("winner.option", "text", "as options of `pinntk train`"),
-    Key("winner.command", "text", "the whole command"),
+    Key("winner.option", "text", "as options of `pinntk train`; may be empty"),
+    Key("winner.command", "text", "the whole command; empty where it was called from Python"),
     Key("winner.code", "text", "in Python"),
     Key("winner.held_out_before", "number", "the held-out residual without it"),
     Key("winner.held_out_after", "number", "and with it"),

@@ -1,72 +1,61 @@
-"""What the hidden units of any network see: the arguments of its squashing functions, from its trace."""
+"""What reaches the layers of any network: its first layer's inputs, its hidden units' arguments."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from pinntk.calculus import Point
 from pinntk.problem import Model
-from pinntk.tracing import INLINED, bind, inner_jaxpr
+from pinntk.program import arguments_of
 
 #: Beyond these arguments the slope is under a hundredth of its largest: tanh' (3) = 0.0099.
 SATURATED = {"tanh": 3.0, "logistic": 6.0, "erf": 2.15}
-_INLINED = INLINED | {"custom_jvp_call", "custom_vjp_call"}
+#: Units without a flat part. Their arguments count where a network has no others: a network of sines.
+WAVES = ("sin", "cos")
+#: The product of a layer's weights with its inputs.
+PRODUCT = "dot_general"
 
 
 class Units(NamedTuple):
-    """Hidden units over the domain, the worst layer of them.
+    """A network over the domain.
 
-    `saturated` is the share of (unit, point) pairs beyond the bend; `swing` the median over the first
-    layer's units of the range of their argument over the points; None where no such unit was found.
+    `saturated` is the share of (unit, point) pairs beyond the bend, in the worst layer; `swing` the
+    median over the first layer's units of the range of their argument over the points; None where no
+    such unit was found. `half_range` is half the smallest range, and `largest` the largest magnitude,
+    of what the first layer is given, behind whatever scales the inputs.
     """
 
     saturated: float | None
     swing: float | None
+    half_range: float
+    largest: float
 
 
 def hidden_units(model: Model, points: Float[Array, "n d"]) -> Units:
-    """Trace the model at one point, record what goes into tanh, logistic and erf, at all points."""
-    found: list[str] = []
+    """Trace the model at one point, and record at all points what goes into products and units."""
+    names: list[str] = []
 
     def arguments(point: Point) -> list[Array]:
-        closed = jax.make_jaxpr(model)(point)
-        recorded: list[tuple[str, Array]] = []
-        _run(closed.jaxpr, closed.consts, [point], recorded)
-        found[:] = [name for name, _ in recorded]
-        return [jnp.ravel(value) for _, value in recorded]
+        recorded = arguments_of(model, {*SATURATED, *WAVES, PRODUCT})(point)
+        products = [argument for argument in recorded if argument.primitive == PRODUCT]
+        kept = [a for a in recorded if a.primitive != PRODUCT or a is products[0]]
+        names[:] = [argument.primitive for argument in kept]
+        return [jnp.ravel(argument.value) for argument in kept]
 
-    layers = [np.asarray(values, np.float64) for values in jax.jit(jax.vmap(arguments))(points)]
-    if not layers:
-        return Units(None, None)
-    shares = [
-        float(np.mean(np.abs(values) > SATURATED[name]))
-        for name, values in zip(found, layers, strict=True)
-    ]
-    return Units(max(shares), float(np.median(np.ptp(layers[0], axis=0))))
-
-
-def _run(jaxpr: Any, consts: Any, inputs: Any, recorded: list[tuple[str, Array]]) -> list[Any]:
-    environment: dict[Any, Any] = {}
-    environment.update(zip(jaxpr.constvars, consts, strict=True))
-    environment.update(zip(jaxpr.invars, inputs, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jex.core.Literal) else environment[atom]
-
-    for equation in jaxpr.eqns:
-        values = [read(atom) for atom in equation.invars]
-        if equation.primitive.name in SATURATED:
-            recorded.append((equation.primitive.name, values[0]))
-        inner = inner_jaxpr(equation, _INLINED)
-        if inner is None:
-            outputs = bind(equation, values)
-        else:
-            outputs = _run(inner.jaxpr, inner.consts, values, recorded)
-        environment.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    values = [np.asarray(each, np.float64) for each in jax.jit(jax.vmap(arguments))(points)]
+    layers = list(zip(names, values, strict=True))
+    squashed = [(name, given) for name, given in layers if name in SATURATED]
+    bends = squashed or [(name, given) for name, given in layers if name in WAVES]
+    first = next((given for name, given in layers if name == PRODUCT), np.asarray(points))
+    shares = [float(np.mean(np.abs(given) > SATURATED[name])) for name, given in squashed]
+    return Units(
+        max(shares) if shares else None,
+        float(np.median(np.ptp(bends[0][1], axis=0))) if bends else None,
+        float(np.ptp(first, axis=0).min() / 2),
+        float(np.abs(first).max()),
+    )

@@ -1,8 +1,7 @@
-"""What was seen, as plain arrays by name: for the JSON record and for the page."""
+"""The measurements as plain arrays by name, for the JSON record and the page."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pinntk.diagnosis.baseline import weights_at
 from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.forecast import planned_rate
 from pinntk.diagnosis.measures import Measures
-from pinntk.domain import Box
-from pinntk.jacobian import model_dtype
+from pinntk.diagnosis.subject import AbstractSubject, field_at
+from pinntk.domain import plane
 from pinntk.kernel import dynamics
-from pinntk.problem import Model, Problem, Sample
+from pinntk.problem import Model, Sample, subsample
 
 #: Points per coordinate of a map, or of a line in one dimension.
 SIDE, LINE = 48, 256
@@ -26,12 +27,13 @@ SHOWN = 512
 
 
 def spectra(e: Evidence) -> dict[str, Any]:
-    """Eigenvalues of every block and of K, largest first, of the first draw."""
+    """Eigenvalues of K and of every block, largest first, of the first draw."""
 
-    def of(m: Measures) -> dict[str, list[float]]:
-        whole = np.linalg.eigvalsh(m.kernel.matrix)[::-1]
+    def of(m: Measures) -> dict[str, Any]:
         blocks = {name: block.eigenvalues.tolist() for name, block in m.reach.blocks.items()}
-        return {"K": whole.tolist(), **blocks}
+        return {"kernel": whole(m).tolist(), "conditions": blocks}
+
+    whole = lambda m: np.linalg.eigvalsh(m.kernel.matrix)[::-1]
 
     def floor(m: Measures) -> float:
         size = len(m.kernel.matrix)
@@ -67,56 +69,45 @@ def baseline(e: Evidence) -> dict[str, Any]:
             "held_out": first(run.held_out),
             "relative_l2": errors,
         },
-        "rates": {"steps": list(seen), **rates},
+        "rates": {"steps": list(seen), "conditions": rates},
     }
 
 
 def _predicted(e: Evidence) -> dict[str, list[float]] | None:
     """The losses at the rows under the kernel before training, for plain gradient descent."""
-    if e.recipe.optimizer != "sgd":
+    rate = planned_rate(e.subject)
+    if rate is None:
         return None
-    m = e.before[0]
-    weights = {name: float(values[0, 0]) for name, values in e.baseline.weights.items()}
+    m, weights = e.before[0], weights_at(e.baseline, 0, 0)
     moving = dynamics(m.kernel, m.residuals, weights)
-    rows = [moving.after_steps(e.recipe.learning_rate, step) for step in e.baseline.steps]
+    rows = [moving.after_steps(rate, step) for step in e.baseline.steps]
     return {name: [row[name] / weights[name] for row in rows] for name in e.problem.names}
 
 
-def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
-    """Prediction, error and residuals over the first two coordinates; further ones in the middle."""
-    domain = problem.domain
-    if not isinstance(domain, Box):
+def maps(subject: AbstractSubject, model: Model) -> dict[str, Any] | None:
+    """Prediction, error and residuals on `plane`: over the first two coordinates, NaN off the domain."""
+    problem = subject.problem
+    grid = plane(problem.domain, (LINE, SIDE))
+    if grid is None:
         return None
-    shown = domain.coordinates[:2]
-    side = LINE if len(shown) == 1 else SIDE
-    axes = [np.linspace(*domain.bounds[name], side) for name in shown]
-    middle = [sum(domain.bounds[name]) / 2 for name in domain.coordinates[2:]]
-    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shown))
-    held = np.tile(middle, (len(mesh), 1)).reshape(len(mesh), len(middle))
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
-    shape = tuple(len(axis) for axis in axes)
-    field = np.asarray(jax.jit(jax.vmap(problem.field(model)))(points), np.float64)
+    points = jnp.asarray(grid.points, subject.dtype)
+    field = subject.field(model, points)
     parts = lambda values: {
-        name: values.reshape(*shape, -1)[..., i].tolist() for i, name in enumerate(problem.fields)
+        name: grid.values(values)[..., i].tolist() for i, name in enumerate(problem.fields)
     }
     error = None
     if problem.solution is not None:
-        exact = np.asarray(jax.vmap(problem.field(problem.solution))(points), np.float64)
-        error = parts(field - exact)
+        error = parts(field - field_at(problem, problem.solution, points))
     residual = {}
     for condition in problem.conditions:
-        full = isinstance(condition.where, Box) and not condition.where.fixed
-        if not full or condition.targets is not None:
+        if not condition.where.fills(problem.domain) or condition.targets is not None:
             continue
-        at = lambda x, n=condition.name: problem.residual_at(n, model, Sample(x))
-        values = np.asarray(jax.jit(jax.vmap(at))(points), np.float64).reshape(len(points), -1)
-        residual[condition.name] = np.sqrt(np.mean(values**2, axis=1)).reshape(shape).tolist()
-    title = ", ".join(
-        f"{name} = {value:g}" for name, value in zip(domain.coordinates[2:], middle, strict=True)
-    )
+        values = subject.residuals(model, {condition.name: Sample(points)})[condition.name]
+        size = grid.values(np.sqrt(np.mean(values**2, axis=1)))[..., 0]
+        residual[condition.name] = size.tolist()
     return {
-        "axes": [{"name": n, "values": v.tolist()} for n, v in zip(shown, axes, strict=True)],
-        "title": title,
+        "axes": [{"name": name, "values": axis.tolist()} for name, axis in grid.axes.items()],
+        "title": grid.title,
         "prediction": parts(field),
         "error": error,
         "residual": residual,
@@ -124,15 +115,17 @@ def maps(problem: Problem, model: Model) -> dict[str, Any] | None:
 
 
 def points(batch: Mapping[str, Sample]) -> dict[str, list]:
-    """The collocation points, by condition."""
-    return {n: np.asarray(s.points[:SHOWN], np.float64).tolist() for n, s in batch.items()}
+    """The collocation points, by condition; `SHOWN` of them, drawn, where there are more."""
+    few = subsample(dict(batch), SHOWN, jax.random.key(0))
+    return {n: np.asarray(few[n].points, np.float64).tolist() for n in batch}
 
 
 def modes(m: Measures) -> list[dict[str, Any]]:
     """The slow eigenmodes of the weighted kernel that hold most of what is left, in residual units."""
     reach = m.reach
-    total = float(np.sum(reach.coefficients**2))
-    energy = np.where(reach.slow, reach.coefficients**2, 0.0)
+    coefficients = reach.descent.moving.coefficients
+    total = float(np.sum(coefficients**2))
+    energy = np.where(reach.descent.slow, coefficients**2, 0.0)
     found = []
     for index in np.argsort(energy)[::-1][:MODES]:
         if total == 0 or energy[index] == 0:
@@ -152,18 +145,3 @@ def modes(m: Measures) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def plain(value: Any) -> Any:
-    """JSON-ready: numbers that are not finite become null, arrays lists, NumPy scalars Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pinntk.words import number, percent, rounded, times
+from pinntk.words import number, percent, quoted, rounded, table, times
 
-__all__ = ["number", "percent", "rounded", "times"]
+__all__ = ["number", "percent", "quoted", "rounded", "table", "times"]

@@ -32,7 +32,7 @@ Method = Callable[[Any], optax.GradientTransformation]
 class FirstOrder(AbstractOptimizer):
     """Any Optax gradient transformation: `FirstOrder(optax.lion(1e-4))`, also one that searches a line.
 
-    **Arguments:** `schedule`: the learning rate by step, where the transformation has one; history
+    **Arguments:** `schedule`: the learning rate by step, if the transformation has one; history
     logs it, and the diagnosis reads it. `descent`: whether the step is −η∇L and nothing else.
     `method`: the function of the schedule that made the transformation, such as `optax.adam`, where
     it is known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ from pinntk.words import listed
 Record = Mapping[str, Any]
 NO_TRAINING = "No network was trained for this record, so there is nothing to show here."
 NO_CURVES = "No network was trained for this record, so there are no curves over the steps."
-#: The block of the whole kernel among the spectra.
-WHOLE = "K"
+#: The name of the whole kernel's spectrum, which is None so that no condition can have it.
+WHOLE = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +53,19 @@ class Section:
 def spectra(record: Record) -> Section:
     """Eigenvalues of the kernel and its blocks, before and after, log–log."""
     found, floors = record["spectra"], record["spectra"]["noise_floor"]
-    times = {"before training": found["before"], "after training": found["after"]}
+    times = {
+        time: {WHOLE: b["kernel"], **b["conditions"]}
+        for time, b in (("before training", found["before"]), ("after training", found["after"]))
+        if b
+    }
     known = [f for f in (floors["before"], floors["after"]) if f]
     floor = max(known, default=None)
-    largest = [
-        max((v for v in b if v), default=0.0) for t in times.values() if t for b in t.values()
-    ]
+    largest = [max((v for v in b if v), default=0.0) for t in times.values() for b in t.values()]
     low = None if floor is None else floor * 1e-2
     axes = Axes("index", "eigenvalue", "log", "log", floor, low, max(largest, default=0.0) or None)
     plots = []
-    for place, block in enumerate(found["before"]):
-        there = {time: floats(b[block]) for time, b in times.items() if b and block in b}
+    for place, block in enumerate(times["before training"]):
+        there = {time: floats(b[block]) for time, b in times.items() if block in b}
         series = [
             Series(time, np.arange(1.0, len(values) + 1), values, style=i, marked=False)
             for i, (time, values) in enumerate(there.items())
@@ -74,13 +76,13 @@ def spectra(record: Record) -> Section:
         plots.append(
             Plot(
                 id=f"spectrum-{place}",
-                title="The whole kernel K" if block == WHOLE else f"Block of {quoted(block)}",
+                title="The whole kernel K" if block is WHOLE else f"Block of {quoted(block)}",
                 text=" ".join(_spectrum(t, v, floor) for t, v in there.items()),
                 item=item,
                 legend=legend,
                 head=["index", *there],
                 rows=columns(index, list(there.values()), logarithmic=True, whole=True),
-                wide=block == WHOLE,
+                wide=block is WHOLE,
             )
         )
     lead = "Gradient descent learns a direction at the speed of its eigenvalue: what stands low is slow."
@@ -102,7 +104,7 @@ def _spectrum(time: str, values: np.ndarray, floor: float | None) -> str:
 
 def rates(record: Record) -> Section:
     """Rates and weights of the conditions: a table at the start, curves over the steps."""
-    look, baseline = record["first_look"], record["baseline"]
+    look, baseline = record["forecast"], record["baseline"]
     lead = "The rate of a condition, tr K/N of its block, is how fast gradient descent reduces it. "
     if look is None:
         lead += "A condition has no gradient at all, so there is nothing to compare."
@@ -121,7 +123,7 @@ def rates(record: Record) -> Section:
     if baseline is None:
         return Section("rates", "Rates and weights", lead, (), [table], NO_CURVES)
     history, seen = baseline["history"], baseline["rates"]
-    there = {name: floats(v) for name, v in seen.items() if name != "steps"}
+    there = {name: floats(v) for name, v in seen["conditions"].items()}
     weights = {name: floats(v) for name, v in history["weights"].items()}
     plots = [
         _over_steps("rates-steps", "Rates over the steps", floats(seen["steps"]), there, "rate"),
@@ -224,7 +226,8 @@ def trials(record: Record) -> Section:
             number(trial["relative_l2"]),
             number(trial["steps"]),
             seconds(trial["seconds"]),
-            f"{trial['outcome']}, round {trial['rounds']}",
+            trial["outcome"]
+            + (f": {trial['reason']}" if trial["reason"] else f", round {trial['rounds']}"),
         ]
         for trial in found
     ]
@@ -237,8 +240,8 @@ def trials(record: Record) -> Section:
 
 
 def settings(record: Record) -> Section:
-    """The recipe, and where the numbers come from."""
-    recipe, source = record["settings"], record["provenance"]
+    """Network, training and precision, and where the numbers come from."""
+    source = record["provenance"]
     names = {"pinntk": "pinntk", "jax": "JAX", "python": "Python", "dtype": "precision"}
     rows = [
         [
@@ -253,13 +256,21 @@ def settings(record: Record) -> Section:
         ["repeated draws", number(record["draws"])],
         ["parameters", number(record["parameters"])],
     ]
-    tables = [Table("Provenance", ["what", "value"], rows)]
-    absent = "The settings are not known: the network was given, not made from a recipe."
-    if recipe is not None:
-        absent = ""
-        plain = [[key.replace("_", " "), _setting(value)] for key, value in recipe.items()]
-        tables.insert(0, Table("Settings", ["setting", "value"], plain))
-    return Section("settings", "Settings and provenance", tables=tables, absent=absent)
+    plain = [[name.replace("_", " "), text] for name, text in _flat(record["settings"])]
+    tables = [
+        Table("Settings", ["setting", "value"], plain),
+        Table("Provenance", ["what", "value"], rows),
+    ]
+    return Section("settings", "Settings and provenance", tables=tables)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The settings one by one, those inside others by their path: `training weighting every`."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path} {key}".strip())
+    else:
+        yield path, _setting(value)
 
 
 def _setting(value: Any) -> str:
@@ -283,8 +294,8 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("conditions", number(len(record["problem"]["conditions"]))),
         ("parameters", number(record["parameters"])),
     ]
-    if record["first_look"] is not None:
-        apart = f"{number(record['first_look']['imbalance'])}×"
+    if record["forecast"] is not None:
+        apart = f"{number(record['forecast']['imbalance'])}×"
         found.append(("rates apart before training", apart))
     if baseline is not None and baseline["relative_l2"] is not None:
         steps = number(record["baseline"]["steps"])

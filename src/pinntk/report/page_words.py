@@ -1,4 +1,4 @@
-"""Numbers and curves in words, and the rows of tables: what the page says beside what it draws."""
+"""Numbers and curves in words, and the rows of tables: the text of the page."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from pinntk.domain import Box
+from pinntk.domain import plane
 from pinntk.errors import MemoryLimitError, RunError
 from pinntk.jacobian import model_dtype
 from pinntk.kernel import Spectrum, spectrum, tangent_kernel
@@ -101,43 +101,32 @@ def _spectra_figure(found: Mapping[str, Mapping[str, Spectrum]]) -> Figure:
 
 
 def _solution_figures(problem: Problem, model: Model) -> dict[str, Figure]:
-    """One figure per component, over the first two coordinates; further ones at their last value."""
-    domain = problem.domain
-    if not isinstance(domain, Box):
+    """One figure per component, on `plane`: over the first two coordinates, blank off the domain."""
+    grid = plane(problem.domain, (GRID, GRID))
+    if grid is None:
         return {}
-    axes = [
-        np.linspace(low, high, GRID) for low, high in zip(domain.lower, domain.upper, strict=True)
-    ]
-    shown, rest = axes[:2], axes[2:]
-    mesh = np.stack(np.meshgrid(*shown, indexing="ij"), axis=-1).reshape(-1, len(shown))
-    held = np.tile([values[-1] for values in rest], (len(mesh), 1)).reshape(len(mesh), len(rest))
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
-    shape = tuple(len(values) for values in shown)
+    points = jnp.asarray(grid.points, model_dtype(model))
 
     def values(function: object) -> np.ndarray:
         field = jax.vmap(problem.field(function))(points)  # type: ignore[arg-type]
-        return np.asarray(field, np.float64).reshape(*shape, -1)
+        return grid.values(np.asarray(field))
 
     prediction = values(model)
     exact = None if problem.solution is None else values(problem.solution)
-    title = ", ".join(
-        f"{name} = {held_at[-1]:g}"
-        for name, held_at in zip(domain.coordinates[2:], rest, strict=True)
-    )
+    names, shown = tuple(grid.axes), tuple(grid.axes.values())
+    title = f"({grid.title})" if grid.held else ""
     drawn = {}
     for i, field in enumerate(problem.fields):
         name = "solution" if len(problem.fields) == 1 else f"solution_{field}"
         truth = None if exact is None else exact[..., i]
         if len(shown) == 1:
-            drawn[name] = figures.solution_line(
-                shown[0], prediction[..., i], truth, domain.coordinates[0]
-            )
+            drawn[name] = figures.solution_line(shown[0], prediction[..., i], truth, names[0])
         else:
             drawn[name] = figures.solution_map(
                 (shown[0], shown[1]),
-                (domain.coordinates[0], domain.coordinates[1]),
+                (names[0], names[1]),
                 prediction[..., i],
                 truth,
-                title and f"({title})",
+                title,
             )
     return drawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,11 @@ from pinntk.training.setup import Setup
 
 
 def describe(value: Any) -> Any:
-    """JSON-ready: dataclasses by type and fields, functions by name, arrays by shape and checksum."""
+    """JSON-ready: dataclasses by type and fields, arrays by shape and checksum, functions by name.
+
+    A function that another one made comes with the numbers it keeps: the schedules of Adam at 1e-3 and
+    at 1e-2 are `constant_schedule.<locals>.<lambda>(value=0.001)` and `...(value=0.01)`.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -32,7 +36,25 @@ def describe(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [describe(item) for item in value]
     name = getattr(value, "__qualname__", None)
-    return name if isinstance(name, str) else type(value).__name__
+    if not isinstance(name, str):
+        return type(value).__name__
+    kept = [f"{key}={number}" for key, number in _kept(value, frozenset())]
+    return f"{name}({', '.join(kept)})" if kept else name
+
+
+def _kept(value: Any, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
+    """The numbers and names that a function keeps from where it was made, also those of functions in it."""
+    names = getattr(getattr(value, "__code__", None), "co_freevars", ())
+    for name, cell in zip(names, getattr(value, "__closure__", None) or (), strict=True):
+        try:
+            content = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+        for item in content if isinstance(content, tuple | list) else (content,):
+            if isinstance(item, bool | int | float | str):
+                yield name, item
+            elif callable(item) and id(item) not in above:
+                yield from _kept(item, above | {id(value)})
 
 
 def describe_setup(setup: Setup) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from pinntk.jacobian import model_dtype, trainable
+from pinntk import threads
+from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import AbstractOptimizer, SecondOrder
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -22,6 +23,7 @@ from pinntk.training.compiled import (
     initial_state,
 )
 from pinntk.training.plan import Training
+from pinntk.training.resampling import resized
 
 
 class Member(NamedTuple):
@@ -60,14 +62,27 @@ def train_ensemble(
     """Train all members at once and yield them at every step of `at`, in order; stop at any of them.
 
     All have models of one structure and points of one shape. The steps are those of `train`, compiled
-    once. Held-out points and redrawn points follow from `key`.
+    once. Held-out points and redrawn points follow from `key`; points of another number, where the
+    resampling changes it, from `key` and the member.
     """
+    keys = [key if i == 0 else jax.random.fold_in(key, i) for i in range(len(members))]
     rest = trainable(members[0].model)[1]
     dtype = model_dtype(members[0].model)
-    states = [initial_state(problem, m.model, training, m.batch, m.weights) for m in members]
-    state: TrainState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    counts = lambda step: training.resampling.counts(problem, step)
+    batches = [
+        resized(problem, member.batch, counts(0), own)
+        for member, own in zip(members, keys, strict=True)
+    ]
+    states = [
+        initial_state(problem, member.model, training, batch, member.weights)
+        for member, batch in zip(members, batches, strict=True)
+    ]
+    state: TrainState = _stacked(states)
     chunk = compile_chunk(problem, rest, training, key)
-    run = jax.jit(_over_members(chunk, training.optimizer))
+    first = members[0]
+    rows = sum(problem.rows(first.model, first.batch).values())
+    smaller = min(parameter_count(first.model), rows)
+    run = threads.sized(jax.jit(_over_members(chunk, training.optimizer)), smaller)
     other_points = problem.held_out(key, dtype)
     losses_at, error_at = compile_look(problem, rest), compile_error(problem, rest, dtype)
 
@@ -80,8 +95,11 @@ def train_ensemble(
 
     step = 0
     for target in at:
-        if target > step:
-            state, step = run(state, target - step).state, target
+        while step < target:
+            change = training.resampling.next_change(step)
+            end = target if change is None else min(target, change)
+            state = state._replace(batch=_resized(problem, state.batch, counts(step), keys))
+            state, step = run(state, end - step).state, end
         losses, held_out, errors = look(state)
         named = lambda values: {
             name: np.asarray(values[name]) for name in problem.names if name in values
@@ -102,6 +120,23 @@ def member_model(parameters: Any, like: Model, index: int) -> Model:
     """The model of one member from the stacked parameters."""
     own = jax.tree.map(lambda leaf: leaf[index], parameters)
     return eqx.combine(own, trainable(like)[1])
+
+
+def _resized(
+    problem: Problem, batches: Batch, counts: dict[str, int], keys: Sequence[PRNGKeyArray]
+) -> Batch:
+    """The stacked batches with other numbers of points where they differ."""
+    sizes = {name: sample.points.shape[1] for name, sample in batches.items()}
+    if all(sizes[name] == count for name, count in counts.items()):
+        return batches
+    own = [jax.tree.map(lambda leaf, i=i: leaf[i], batches) for i in range(len(keys))]
+    return _stacked(
+        [resized(problem, batch, counts, key) for batch, key in zip(own, keys, strict=True)]
+    )
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def _over_members(chunk: Callable[[Any, Any], Any], optimizer: AbstractOptimizer) -> Callable:
