@@ -17,7 +17,15 @@ from pinntk.diagnosis.units import Units, hidden_units
 from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
 from pinntk.kernel import TangentKernel, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
-from pinntk.training import Look, Member, Training, check_sensitivity, member_model, train_ensemble
+from pinntk.training import (
+    Look,
+    Member,
+    Training,
+    check_sensitivity,
+    member_model,
+    precision,
+    train_ensemble,
+)
 
 #: Vectors over the residuals, flat, by condition: (n_k,), or (m, n_k) where there are several.
 ByCondition = Mapping[str, np.ndarray]
@@ -104,7 +112,8 @@ class JaxSubject(AbstractSubject):
         return residuals_at(self.problem, model, batch, exact=exact)
 
     def kernel(self, model: Model, batch: Batch) -> TangentKernel:
-        return tangent_kernel(self.problem, model, batch)
+        with precision(precision_of(model)):  # a model that was `moved` is in float64
+            return tangent_kernel(self.problem, model, batch)
 
     def field(self, model: Model, points: Array) -> Float[np.ndarray, "n fields"]:
         return field_at(self.problem, model, points)
