@@ -23,9 +23,9 @@ from pinntk.report.panels import draw as draw_panels
 
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
-#: What an optimiser is called on the page, and what it is.
+#: What an optimizer is called on the page, and what it is.
 NAMES = {
-    "adam": ("Adam", "the recipe's rate and decay, all weights 1"),
+    "adam": ("Adam", "the preset's rate and decay, all weights 1"),
     "adam-ntk": ("Adam, NTK weights", "the same with Algorithm 1 every 100 steps"),
     "lbfgs": ("L-BFGS, Optimistix", "50 pairs, backtracking until Armijo's condition holds"),
     "lbfgs-wolfe": ("L-BFGS, Wolfe", "Optax's memory of 50 pairs, a strong Wolfe line search"),
@@ -33,7 +33,10 @@ NAMES = {
     "bfgs-wolfe": ("BFGS, Wolfe", "dense, a strong Wolfe line search"),
     "ssbfgs": ("SSBFGS", "self-scaled BFGS, a strong Wolfe line search"),
     "ssbroyden": ("SSBroyden", "self-scaled Broyden, a strong Wolfe line search"),
-    "natural-gradient": ("natural gradient", "`optimizer=natural-gradient`, all weights 1"),
+    "natural-gradient": (
+        "natural gradient",
+        "Levenberg–Marquardt steps with the kernel, all weights 1",
+    ),
     "natural-gradient-ntk": (
         "natural gradient, NTK weights",
         "the same with Algorithm 1 every 50 steps",
@@ -152,7 +155,7 @@ def results(record: Record, problem: str) -> str:
                 f"{median_of(steps):,.0f}" if steps else "–",
             ]
         )
-    header = ["optimiser", "error at the end", "range", *(f"to {t:.0e}" for t in TARGETS), "steps"]
+    header = ["optimizer", "final error", "range", *(f"to {t:.0e}" for t in TARGETS), "steps"]
     return table(header, rows)
 
 
@@ -172,15 +175,14 @@ def disturbed(record: Record) -> str:
     loads = [run.get("load") for run in record["runs"] if "history" in run]
     if None in loads:
         return (
-            "\n**Preliminary:** this record was measured while other work ran on the same core, so that "
-            "its times are too long, by unequal amounts.\n"
+            "\n**Preliminary:** other work ran on the same core during these runs, so times are too long, "
+            "by unequal amounts.\n"
         )
     if median_of(loads) > record["cores"] + 0.5:
         return (
-            "\n**Other programs ran meanwhile.** On average "
-            f"{median_of(loads):.1f} processes wanted to run at a time, where a run of this page alone\n"
-            f"takes {record['cores']} core(s). On an idle machine the times may be shorter, and the steps "
-            "in the same time more.\n"
+            "\n**Other programs ran at the same time.** On average "
+            f"{median_of(loads):.1f} processes competed for the processor, while a run here\n"
+            f"needs {record['cores']} core(s). On an idle machine, times are shorter.\n"
         )
     return ""
 
@@ -214,48 +216,46 @@ def page(record: Record) -> str:
         for problem in problems
     )
     versions = record["versions"]
-    return f"""# Error against time
+    return f"""# Time to accuracy
 
-How fast an error is reached, in seconds, compilation included: every optimiser in pinntk's training
-loop, in a process of its own, with {record["budget"]:g} s for a run, {len(seeds)} seed(s), float64. For a
-problem and a seed all start from the same network and train on the same fixed points, those of the
-problem's settings for the natural gradient ([how exact it gets](solver-accuracy.md)). The clock
-starts when training is called, after Python's imports. An error is that of the newest parameters, not
-of the best so far.
+How fast each optimizer reaches an error, compilation included. Each runs in pinntk's training loop, in
+a process of its own, for {record["budget"]:g} s, with {len(seeds)} seed(s), in float64. For a given
+problem and seed, all optimizers start from the same network and train on the same fixed points, those
+of the problem's natural-gradient preset ([accuracy](solver-accuracy.md)). The clock starts when
+training is called, after Python's imports. Errors are those of the newest parameters, not of the best
+ones so far.
 
 {described}
 
-The line shows the median over seeds, the band the smallest and the largest error.
+Lines show the median over seeds, bands the smallest and the largest error.
 
 ![Error against seconds](measured/time_to_accuracy.png)
 
-## How long to an error
+## Time to each error
 
-The error when the time was used up, and the seconds until the error was first at most 1e-2, 1e-3, 1e-4
-and 1e-5 at a row of the history. A run has about 200 rows, and a row is stamped when the steps up to
-the next one are done, so that a time may be late by a hundredth of the limit. A dash: no seed got
-there; (2/3): two of three did, and the median is over those.
-{disturbed(record)}
+The tables show the error when the time was up, and the seconds until the error was first at most 1e-2,
+1e-3, 1e-4 and 1e-5 at a row of the history. A run has about 200 rows, and a row is recorded when the
+steps up to the next one are done, so times may be too long by a hundredth of the limit. A dash means
+that no seed got there. (2/3) means that two of three did; the median is over those. {disturbed(record)}
 {tables}
 ## Runs that failed
 
 {plain(failures(record))}
 
-## What is compared, and what is not
+## What is compared and what is not
 
 BFGS and L-BFGS are those of [Optimistix](https://docs.kidger.site/optimistix/) {record["optimistix"]},
-stepped one trial point at a time. Their line search accepts a step by Armijo's condition alone, which
-is why L-BFGS stands here a second time with a search for the strong Wolfe conditions.
+stepped one trial point at a time. Their line search only checks Armijo's condition, so L-BFGS appears a
+second time with a search for the strong Wolfe conditions.
 
-SSBroyden is written from Urbán, Stefanou and Pons, *Unveiling the optimization process of physics
-informed neural networks: how accurate and competitive can PINNs be?*, J. Comput. Phys. 523 (2025)
-113656, in the variant that the authors' script calls SSBroyden2, with a dense inverse Hessian and
-without the steps of Adam that they begin with. The package
-[ssbroyden-optimistix](https://pypi.org/project/ssbroyden-optimistix/) has the same formulas; for the
-same matrix and step the two give the same update up to rounding.
+SSBroyden follows Urbán, Stefanou and Pons, *Unveiling the optimization process of physics informed
+neural networks: how accurate and competitive can PINNs be?*, J. Comput. Phys. 523 (2025) 113656, in the
+variant that the authors' script calls SSBroyden2, with a dense inverse Hessian and without their
+initial Adam steps. The package [ssbroyden-optimistix](https://pypi.org/project/ssbroyden-optimistix/)
+has the same formulas; for the same matrix and step, both give the same update up to rounding.
 
-SOAP is missing: Optax {versions["optax"]} does not have it, and no maintained package for JAX was
-found. Nothing here was tuned for a problem.
+SOAP is missing: Optax {versions["optax"]} does not have it, and we found no maintained package for JAX.
+Nothing here was tuned for a problem.
 
 `{record["command"]}`, {record["dtype"]}, {record["processor"]}, {record["cores"]} core(s),
 JAX {versions["jax"]}, Python {record["python"]}. This page is written by

@@ -18,7 +18,8 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from peer import Gradient, Parameters, Peer, State
+from pinntk.optim import AbstractOptimizer, Adaptive, Step
+from pinntk.optim.optimizer import Gradient, Parameters, State, running
 from wolfe import Found, search
 
 
@@ -100,7 +101,7 @@ class BroydenState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SelfScaledBroyden(Peer):
+class SelfScaledBroyden(AbstractOptimizer):
     """Dense quasi-Newton steps: θ ← θ + t p, p = −H g, t by `wolfe.search`, H by the update above.
 
     `names` are those of the losses. `broyden` switches θ as SSBroyden does, otherwise θ = 0;
@@ -118,6 +119,10 @@ class SelfScaledBroyden(Peer):
     scaled: bool = True
     curvature: float = 0.9
 
+    @property
+    def kind(self) -> Adaptive:
+        return Adaptive()
+
     def init(self, parameters: Parameters) -> State:
         flat, _ = ravel_pytree(parameters)
         identity = jnp.eye(flat.size, dtype=flat.dtype)
@@ -130,9 +135,7 @@ class SelfScaledBroyden(Peer):
             jnp.zeros((), int),
         )
 
-    def step(
-        self, parameters: Parameters, state: State, objective: Gradient
-    ) -> tuple[Parameters, State, dict[str, Array]]:
+    def step(self, parameters: Parameters, state: State, objective: Gradient) -> Step:
         x, unravel = ravel_pytree(parameters)
         seen = state.seen
         found = _search(x, state, state.direction, unravel, objective, self.curvature)
@@ -146,7 +149,8 @@ class SelfScaledBroyden(Peer):
             unscaled,
             state.evaluations + found.evaluations,
         )
-        return unravel(x + s), new, _losses(state.known, seen, after)
+        losses = _losses(state.known, seen, after)
+        return Step(unravel(x + s), new, losses, {}, running())
 
     def _inverse(
         self, state: BroydenState, s: Array, y: Array, found: Found
@@ -180,7 +184,7 @@ class LimitedState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LimitedMemory(Peer):
+class LimitedMemory(AbstractOptimizer):
     """L-BFGS: directions by `optax.scale_by_lbfgs`, step lengths by `wolfe.search`.
 
     `memory` pairs are kept. Where the line search finds nothing, they are forgotten.
@@ -188,6 +192,10 @@ class LimitedMemory(Peer):
 
     names: tuple[str, ...]
     memory: int = 50
+
+    @property
+    def kind(self) -> Adaptive:
+        return Adaptive()
 
     def _lbfgs(self) -> optax.GradientTransformation:
         return optax.scale_by_lbfgs(memory_size=self.memory)
@@ -202,9 +210,7 @@ class LimitedMemory(Peer):
             jnp.zeros((), int),
         )
 
-    def step(
-        self, parameters: Parameters, state: State, objective: Gradient
-    ) -> tuple[Parameters, State, dict[str, Array]]:
+    def step(self, parameters: Parameters, state: State, objective: Gradient) -> Step:
         x, unravel = ravel_pytree(parameters)
         seen, empty = state.seen, self._lbfgs().init(x)
         scaled, memory = self._lbfgs().update(seen.gradient, state.memory, x)
@@ -218,11 +224,8 @@ class LimitedMemory(Peer):
             ~found.success,
             state.evaluations + found.evaluations,
         )
-        return (
-            unravel(x + found.step * direction),
-            new,
-            _losses(state.known, seen, found.rest),
-        )
+        losses = _losses(state.known, seen, found.rest)
+        return Step(unravel(x + found.step * direction), new, losses, {}, running())
 
 
 def _nothing_seen(flat: Array, names: tuple[str, ...]) -> Seen:

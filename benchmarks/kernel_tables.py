@@ -139,7 +139,7 @@ def memory_and_limit(record: Record) -> str:
                     f"{max(errors):.0e}",
                 ]
             )
-    header = ["width", "what", "form", "GFLOP", "limit", "share of it", "memory", "error"]
+    header = ["width", "what", "form", "GFLOP", "limit", "limit / time", "memory", "error"]
     return table(header, rows)
 
 
@@ -214,11 +214,11 @@ def kernel_rows(record: Record) -> list[list[str]]:
     steps = ours("step_with_traces")["median_over_plain_steps"]
     return [
         [
-            f"the same, width {width}: a step with Algorithm 1 at every step over a plain one",
+            "the same: time per step with NTK weights updated at every step, relative to fixed weights",
             f"{steps:.2f}",
         ],
         [
-            f"its exact kernel K_rr, 300 × 300, width {width}; the fastest other code measured",
+            "the same: exact kernel K_rr, 300 × 300; the fastest other code measured",
             f"{milliseconds(kernel)}; {milliseconds(min(others))}",
         ],
     ]
@@ -241,11 +241,11 @@ def section(record: Record) -> str:
     ours, theirs = (gain_by_retaining(record["peers"], whose) for whose in (True, False))
     worst = max(over_best(forms) for _, _, forms in grid_rows(record))
     return f"""The wave problem, [2, w, w, w, 1], 300 points for each of its three terms, float32, one core.
-Every code in a process of its own, on the same points and weights. Two times stand for two settings of
-the memory allocator: glibc's default, and memory that is kept once it was taken. Keeping
-memory makes other code up to {theirs:.1f} times as fast and pinntk, which makes no large temporary
-arrays, up to {ours:.1f} times, so its commands leave the allocator alone. The residual is
-written with `u.d`, or as a JAX user would write it, with nested forward or reverse mode.
+Each code runs in a process of its own, on the same points and weights. The two times are for two
+settings of the memory allocator: glibc's default, and one that never returns memory to the system. The
+second makes other codes up to {theirs:.1f} times as fast, and pinntk, which makes no large temporary
+arrays, up to {ours:.1f} times; so pinntk leaves the allocator alone. The residual is written with
+`u.d`, or as a JAX user would write it, with nested forward or reverse mode.
 
 ### K_rr, 300 × 300
 
@@ -261,20 +261,19 @@ written with `u.d`, or as a JAX user would write it, with nested forward or reve
 {task_table(record, "step")}
 ### Algorithm 1 at every step, over plain training
 
-Measured in turn in one process for pinntk, from two processes for plain JAX.
+For pinntk, both are measured alternately in one process; for plain JAX, in two processes.
 
 {ratio_table(record)}
-### How far from the limit
+### Distance from the limit
 
-The operations that the chosen form counts, at the rate that this machine multiplies 2100 × w by
-w × w, over the time. The error is that against float64. The memory is the peak over what the
-process held before.
+The limit is the time for the counted operations at the speed at which this machine multiplies 2100 × w
+by w × w. The error is relative to float64. Memory is the peak, less what the process held before.
 
 {memory_and_limit(record)}
-### The forms, and which is chosen
+### The three forms of the Jacobian
 
-K_rr over widths and numbers of points; bold is what `choose` takes, at most {worst:.2f} times the
-best. A dash: not tried, because its counted operations would take more than 90 s at 50 GFLOP/s, or
-too much memory.
+K_rr over widths and numbers of points. Bold is what `choose` picks, at most {worst:.2f} times the best
+time. A dash means not tried, because it would take more than 90 s at 50 GFLOP/s by the count of
+operations, or too much memory.
 
 {grid_table(record)}"""

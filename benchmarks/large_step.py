@@ -15,44 +15,36 @@ from typing import Any
 from common import parser, use_cores, write
 
 
-def problem_and_model(points: int, width: int, redrawn: bool) -> tuple[Any, Any]:
-    import jax
-
+def setup_of(points: int, width: int, redrawn: bool, optimizer: Any, steps: int) -> Any:
     import pinntk as pk
-    from pinntk.jacobian import cast
 
     counts = {"values": points // 5, "velocity": points // 20, "residual": 3 * points // 4}
-    problem = pk.library_problem("wave1d").with_points(counts)
+    problem = pk.library.wave1d().with_points(counts)
     if redrawn:
         conditions = [dataclasses.replace(c, redraw_every=1) for c in problem.conditions]
         problem = dataclasses.replace(problem, conditions=conditions)
-    scaling = pk.InputScaling.to_unit((0, 0), (1, 1))
-    model = pk.MLP(2, width=width, depth=3, scaling=scaling, key=jax.random.key(0))
-    return problem, cast(model, jax.numpy.float64)
+    training = pk.Training(optimizer, steps=steps, log_every=1)
+    return pk.Setup(problem, training, pk.Network(width=width), "float64")
 
 
 def trained(points: int, width: int, redrawn: bool, optimizer: Any, steps: int) -> dict[str, Any]:
     """Losses before and after so many steps, and the seconds of one after the first."""
     import warnings
 
-    import jax
-
     from pinntk.errors import PinntkWarning
     from pinntk.jacobian import parameter_count
-    from pinntk.training import train
+    from pinntk.training import precision, start_run
 
-    problem, model = problem_and_model(points, width, redrawn)
+    setup = setup_of(points, width, redrawn, optimizer, steps)
+    with precision(setup.dtype):
+        start = setup.start()
+        n = sum(start.problem.rows(start.model, start.batch).values())
+    p = parameter_count(start.model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinntkWarning)
         began = time.perf_counter()
-        result = train(
-            problem, model, optimizer=optimizer, steps=steps, key=jax.random.key(1), log_every=1
-        )
+        result = start_run(setup)
     first, last = result.history[0], result.history[-1]
-    p, n = (
-        parameter_count(model),
-        sum(problem.rows(model, problem.sample(jax.random.key(1))).values()),
-    )
     return {
         "optimizer": str(optimizer),
         "residuals": n,
@@ -74,11 +66,8 @@ def main() -> None:
     made.add_argument("--cores", type=int, default=1)
     arguments = made.parse_args()
     use_cores(arguments.cores)
-    import jax
-
     import pinntk as pk
 
-    jax.config.update("jax_enable_x64", True)
     points, width, steps = (400, 10, 2) if arguments.smoke else (20_000, 100, 3)
     rank = 20
     solver = pk.ConjugateGradients(rank=rank, iterations=rank, tolerance=1e-2)

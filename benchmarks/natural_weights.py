@@ -23,7 +23,7 @@ from kernel_tables import table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "natural-gradient-weights.md"
 RECORD = RESULTS / "natural_weights.json"
-#: The condition whose weight is turned, and the steps of either optimiser, which take about as long.
+#: The condition whose weight is changed, and the steps of either optimizer, which take about as long.
 PROBLEMS = {
     "poisson1d:a=4": ("boundary", {"natural-gradient": 300, "adam": 10_000}),
     "wave1d": ("values", {"natural-gradient": 500, "adam": 15_000}),
@@ -32,37 +32,30 @@ WAYS = ("equal", "× 100", "÷ 100", "Algorithm 1")
 OPTIMIZERS = ("natural-gradient", "adam")
 
 
-def weighting(way: str, name: str) -> dict[str, Any]:
-    """The settings of a way to weight: one condition's weight turned up or down, or all by the kernel."""
+def weighting(way: str, name: str) -> Any:
+    """The rule of a way to weight: one condition's weight made larger or smaller, or all by the kernel."""
+    import pinntk as pk
+
     if way == "Algorithm 1":
-        return {"weighting": "ntk", "every": 10}
-    factor = {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]
-    return {"weighting": "fixed", "weights": {name: factor}}
+        return pk.NTKWeights(every=10)
+    return pk.Fixed({name: {"equal": 1.0, "× 100": 100.0, "÷ 100": 0.01}[way]})
 
 
 def run(problem: str, optimizer: str, way: str, seed: int, steps: int) -> dict[str, Any]:
     """One run of so many steps."""
-    from pinntk.errors import PinntkWarning
-    from pinntk.optim import adam
-    from pinntk.runs import set_up
-    from pinntk.training import build_optimizer, build_weighting, train
+    import pinntk as pk
+    from pinntk.cli.loading import load
+    from pinntk.training import start_run
 
     name, _ = PROBLEMS[problem]
-    changes = {"optimizer": "natural-gradient", **weighting(way, name)}
-    setup = set_up(problem, None, changes, seed)
-    chosen = build_optimizer(setup.recipe)
+    setup = load(problem, "natural-gradient").setup
+    training = setup.training.replace(weighting=weighting(way, name), steps=steps, log_every=steps)
     if optimizer == "adam":
-        chosen = adam(1e-3, decay_rate=0.9, decay_steps=2000)
-    options: dict[str, Any] = {
-        "optimizer": chosen,
-        "weighting": build_weighting(setup.recipe),
-        "key": setup.key,
-        "batch": setup.batch,
-        "log_every": steps,
-    }
+        adam = pk.adam(1e-3, decay_rate=0.9, decay_steps=2000)
+        training = training.replace(optimizer=adam)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PinntkWarning)
-        result = train(setup.problem, setup.model, steps=steps, **options)
+        warnings.simplefilter("ignore", pk.PinntkWarning)
+        result = start_run(setup.replace(training=training), seed)
     return {
         "problem": problem,
         "optimizer": optimizer,
@@ -82,9 +75,10 @@ def median(record: dict[str, Any], **wanted: Any) -> float:
 
 def weighted() -> str:
     """The library's problems that the natural gradient solves with the weights of Algorithm 1."""
-    from pinntk.problems import PROBLEMS, library_problem
+    import pinntk as pk
 
-    names = [n for n in PROBLEMS if library_problem(n).natural.weighting == "ntk"]
+    presets = {n: e.presets["natural-gradient"]() for n, e in pk.library.PROBLEMS.items()}
+    names = [n for n, p in presets.items() if isinstance(p.training.weighting, pk.NTKWeights)]
     return ", ".join(f"`{name}`" for name in names)
 
 
@@ -102,32 +96,31 @@ def page(record: dict[str, Any]) -> str:
                     f"{max(errors) / min(errors):.0f}",
                 ]
             )
-    header = ["problem, weight turned", "optimiser", *WAYS, "largest / smallest"]
+    header = ["problem, weight changed", "optimizer", *WAYS, "largest / smallest"]
     versions, seeds = record["versions"], len({run["seed"] for run in record["runs"]})
     return f"""# Weights and the natural gradient
 
-Gradient descent reduces a mode of the kernel in proportion to its eigenvalue, so a condition whose
-eigenvalues are small is left behind, and Algorithm 1 lifts it by its weight. The natural gradient
-solves with the kernel: a mode of eigenvalue λ is multiplied by μ/(λ + μ), so that all modes above the
-damping μ go at one rate, whatever their eigenvalues are. A weight multiplies eigenvalues. It moves a
-mode only where it moves it across the damping; near the end, where μ is small, that is none that
-counts. On the way there, while μ is still large, a condition that is weighted down lies below it and
-waits, as it does for gradient descent.
+Gradient descent reduces each mode of the kernel in proportion to its eigenvalue. A condition with small
+eigenvalues is left behind, and Algorithm 1 compensates with a larger weight. The natural gradient
+solves with the kernel: it multiplies a mode of eigenvalue λ by μ/(λ + μ), so all modes above the
+damping μ disappear equally fast, whatever their eigenvalues. A weight multiplies eigenvalues, which
+only matters if a mode crosses the damping. Near the end, when μ is small, no important mode does.
+Earlier, while μ is large, a condition with too small a weight lies below the damping and has to wait,
+as it does for gradient descent.
 
-The median relative L2 error over {seeds} seeds, with the weight of one condition a hundred times larger
-or smaller than the others', and with the weights of Algorithm 1 every ten steps:
+The table shows the median relative L2 error over {seeds} seeds, with the weight of one condition a
+hundred times larger or smaller than the others', and with Algorithm 1's weights every ten steps:
 
 {table(header, rows)}
-The last column is the spread over the ways to weight. Where the run is near its end (Poisson), the
-spread is small for the natural gradient, and every way to weight is far below the best that Adam
-reaches. Where it is cut short on its way (the wave equation), the weights decide how far it has come:
-turning the values down costs most of the way, and Algorithm 1 gains, though it also turns up conditions
-that would have been reached without it.
+The last column is the ratio between the worst and the best weights. If the run is nearly converged
+(Poisson), the natural gradient hardly depends on the weights, and any of them gives a far smaller error
+than Adam's best. If the run is cut short (the wave equation), the weights decide how far it gets: a
+small weight on the values costs most of the progress, and Algorithm 1 gains.
 
-So weights are not what makes the natural gradient work: a wrong weight delays it, a right one saves time.
-`--optimizer natural-gradient --weighting ntk` takes both; the loss changes where the weights do, and the
-damping follows. That is the library's setting for {weighted()}, whose conditions
-are of different orders; what it is worth there is in [error against time](time-to-accuracy.md).
+So the natural gradient does not depend on weights to work: wrong weights delay it, and right ones save
+time. `--optimizer natural-gradient --weighting ntk` combines both. This is the library's preset for
+{weighted()}, whose conditions differ by orders of magnitude; [time to accuracy](time-to-accuracy.md)
+shows the gain.
 
 `{record["command"]}`, {record["dtype"]}, {record["processor"]}, {record["cores"]} core(s),
 JAX {versions["jax"]}, Python {record["python"]}. This page is written by that command from

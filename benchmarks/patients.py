@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, parser, use_cores, write
-from patients_page import write_page
+from patients_page import keep
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -217,7 +217,7 @@ def main() -> None:
     record = {"budget": arguments.budget, "cases": described(), "results": results}
     written = write("patients", arguments, record, short=True)
     if written is not None and written.parent == RESULTS:
-        write_page(json.loads(written.read_text()))
+        keep(json.loads(written.read_text()))
 
 
 def checkpoint(target: Path, results: list[Record]) -> None:

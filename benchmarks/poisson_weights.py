@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from common import median, parse, write
-from pinntk.runs import set_up, start_run
+from pinntk.library import poisson1d_paper
+from pinntk.training import start_run
+from pinntk.weighting import Fixed, NTKWeights
 
 WAYS = {
-    "unweighted": {"weighting": "fixed"},
-    "boundary 100": {"weighting": "fixed", "weights": {"boundary": 100.0}},
-    "Algorithm 1": {"weighting": "ntk", "every": 100},
+    "unweighted": Fixed(),
+    "boundary 100": Fixed({"boundary": 100.0}),
+    "Algorithm 1": NTKWeights(every=100),
 }
 
 
@@ -16,13 +18,12 @@ def main() -> None:
     arguments = parse(__doc__ or "")
     seeds = range(2 if arguments.smoke else 5)
     steps = 1000 if arguments.smoke else 40_000
-    ways = {}
-    for way, changes in WAYS.items():
+    setup, ways = poisson1d_paper(a=4), {}
+    for way, weighting in WAYS.items():
         runs = []
+        training = setup.training.replace(weighting=weighting, steps=steps, log_every=steps // 20)
         for seed in seeds:
-            changes = {**changes, "steps": steps, "log_every": steps // 20}
-            setup = set_up("poisson1d:a=4", "paper", changes, seed)
-            result = start_run(setup)
+            result = start_run(setup.replace(training=training), seed)
             first, last = result.history[1], result.history[-1]
             per_step = (last.seconds - first.seconds) / (last.step - first.step)
             runs.append(

@@ -79,17 +79,16 @@ def page() -> str:
     return f"""# The paper, claim by claim
 
 Every figure of Wang, Yu and Perdikaris, *When and why PINNs fail to train: A neural tangent kernel
-perspective*, J. Comput. Phys. 449 (2022) 110768, made anew by `pinntk reproduce NAME --out DIR`, and
-each of its statements as a number with a bound. `--size smoke` makes all of them in some minutes, too
-small to conclude from. Figures 6 to 8 share their training runs; the times given are those of all runs
-that a figure is made of.
+perspective*, J. Comput. Phys. 449 (2022) 110768, reproduced by `pinntk reproduce NAME --out DIR`, with
+each statement of the paper as a number and a bound. `--size smoke` makes all of them within minutes,
+too small for conclusions. Figures 6 to 8 share their training runs; the time given for a figure is that
+of all its runs.
 
-The settings are those of the authors' published notebooks where they say more than the paper: the
-standard parametrisation (weights N(0, 1/fan_in), biases N(0, 1)) for the Poisson problem, inputs
-normalised, mean-squared losses. **The parametrisation is part of a setting**: in the NTK
-parametrisation the same learning rate and number of steps hardly move the loss. The theorems about wide
-networks are checked in the NTK parametrisation, which they are stated for. The
-[derivations](theory.md) are on a page of their own.
+Where the authors' published notebooks say more than the paper, the settings are theirs: the standard
+parametrization (weights N(0, 1/fan_in), biases N(0, 1)) for the Poisson problem, normalized inputs,
+mean-squared losses. **The parametrization matters**: in the NTK parametrization, the same learning rate
+and number of steps hardly change the loss. The theorems about wide networks are stated for the NTK
+parametrization and checked in it. [Theory](theory.md) has the derivations.
 
 This page is written by `python benchmarks/reproduction.py` from the records under `results/paper`.
 

@@ -39,27 +39,30 @@ def options() -> argparse.Namespace:
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """One run and its history, in seconds since the process was asked for."""
+    from pinntk.cli.loading import load
     from pinntk.errors import PinntkWarning
-    from pinntk.runs import set_up, start_run
+    from pinntk.jacobian import parameter_count
+    from pinntk.training import precision, start_run
 
     warnings.simplefilter("ignore", PinntkWarning)  # they are in the result
-    changes = {"optimizer": "natural-gradient", "steps": 10**9}
-    setup = set_up(task["problem"], None, changes, task["seed"])
+    setup = load(task["problem"], preset="natural-gradient").setup
+    setup = setup.replace(training=setup.training.replace(steps=10**9))
+    with precision(setup.dtype):
+        start = setup.start(task["seed"])
     left = task["limit"] - (time.time() - task["asked"])
-    result = start_run(setup, budget=left)
+    result = start_run(setup, task["seed"], budget=left)
     late = time.time() - task["asked"] - result.seconds
     rows = [(late + row.seconds, row.step, row.relative_l2) for row in result.history]
     rows.append((late + result.seconds, result.steps, result.relative_l2))
     every = max(1, len(rows) // ROWS)
     kept = rows[::every] + ([] if (len(rows) - 1) % every == 0 else rows[-1:])
-    recipe = setup.recipe
     return {
         "outcome": str(result.outcome),
         "message": result.message,
         "notes": list(result.notes),
-        "parameters": setup.parameters,
-        "points": {name: len(sample.points) for name, sample in setup.batch.items()},
-        "recipe": recipe.as_dict(),
+        "parameters": parameter_count(start.model),
+        "points": {name: len(sample.points) for name, sample in start.batch.items()},
+        "recipe": recipe(setup),
         "steps": result.steps,
         "seconds": round(rows[-1][0], 2),
         "relative_l2": result.relative_l2,
@@ -76,6 +79,34 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
             "steps": [step for _, step, _ in kept],
             "relative_l2": [float(f"{e:.4g}") for _, _, e in kept],
         },
+    }
+
+
+def recipe(setup: Any) -> dict[str, Any]:
+    """The settings that the page tells, as plain data."""
+    from pinntk.training import AsConditioned, ProgressivePoints, ResidualAdaptive
+    from pinntk.weighting import Fixed, NTKWeights
+
+    network, training = setup.network, setup.training
+    changes: dict[str, Any] = {}
+    match training.resampling:
+        case AsConditioned():
+            changes = {"resampling": "conditions", "resample_every": None}
+        case ResidualAdaptive(every=every):
+            changes = {"resampling": "residual", "resample_every": every}
+        case ProgressivePoints(every=every):
+            changes = {"resampling": "growing", "resample_every": every}
+    match training.weighting:
+        case Fixed(weights=weights):
+            changes |= {"weighting": "fixed", "weights": dict(weights), "every": None}
+        case NTKWeights(every=every, factors=factors):
+            changes |= {"weighting": "ntk", "weights": dict(factors), "every": every}
+    return {
+        "width": network.width,
+        "depth": network.depth,
+        "activation": network.activation.__name__,
+        "hard": network.hard,
+        **changes,
     }
 
 

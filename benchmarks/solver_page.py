@@ -18,15 +18,15 @@ import numpy as np
 from common import DOCS, RESULTS, MadePage
 from kernel_tables import table
 from pinntk.report.figures import save
-from pinntk.report.page_words import listed
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
+from pinntk.words import listed
 
 Record = dict[str, Any]
 
 
 class Target(NamedTuple):
-    """The error to reach within a time, the one that was hoped for, and what others published."""
+    """The error to reach within a time, the stretch goal, and what others published."""
 
     title: str
     must: float
@@ -114,13 +114,13 @@ def results(record: Record) -> str:
     header = [
         "problem",
         "published",
-        "wanted",
-        "median error at the end",
+        "goal",
+        "median final error",
         "range",
-        "reached",
-        "first at it after",
-        "hoped for",
-        "first at it after",
+        "goal met",
+        "reached after",
+        "stretch goal",
+        "reached after",
     ]
     return table(header, rows)
 
@@ -163,7 +163,7 @@ def settings(record: Record) -> str:
         "parameters",
         "points",
         "points change",
-        "hard",
+        "hard constraints",
         "weights",
         "steps, median",
         "held-out / training loss, largest",
@@ -179,7 +179,7 @@ def panel(record: Record, problem: str) -> Panel:
             label = f"seed {run['seed']}"
             curves.append(Curve(history["seconds"], history["relative_l2"], label))
     target = TARGETS[problem]
-    levels = {"wanted": target.must, "hoped for": target.aim}
+    levels = {"goal": target.must, "stretch goal": target.aim}
     return Panel(
         curves, title=target.title, xlabel="seconds", ylabel="relative L2 error", levels=levels
     )
@@ -223,39 +223,40 @@ def page(record: Record) -> str:
     versions = record["versions"]
     loads = [run["load"] for run in record["runs"] if run["load"] is not None]
     load = f"{np.median(loads):.1f}" if loads else "unknown"
-    return f"""# How exact it gets
+    return f"""# Accuracy
 
-`pinntk train PROBLEM --optimizer natural-gradient` with the library's settings, in float64, on
-{cores(record)}; {seeds} seeds; a row of the table is the median. The clock starts before Python
-does, so imports and compilation are in every time. An error is that of the newest parameters, relative
-L2 on a grid of about 10,000 points, against an exact formula, or against a spectral reference whose own
-error is below 1e-9 ([writing problems](problems.md) says which).
+How accurate the natural gradient is: `pinntk train PROBLEM --optimizer natural-gradient` with the
+library's presets, in float64, on {cores(record)}. Each row of the table is the median over {seeds}
+seeds. The clock starts before Python does, so all times include imports and compilation. Errors are
+relative L2 errors of the newest parameters on a grid of about 10,000 points, measured against an exact
+formula, or against a spectral reference whose own error is below 1e-9 ([the
+library](problems.md#the-library) says which).
 
 {results(record)}
 ![Relative L2 error against seconds, one line for each seed](measured/solver_accuracy.png)
 
-A time "first at it after" is that of the first logged step whose error was at most that; the error at
-the end can be larger: what falls from step to step is the loss.
+"Reached after" is the time of the first logged step with at most that error. The error at the end can
+be larger, because each step lowers the loss and not the error.
 
 ## The settings
 
-All of them are defaults of the problem; nothing is tuned for a seed.
+These are the presets of the problems; nothing is tuned for a seed.
 
 {settings(record)}
 ## Runs that failed
 
 {failures(record)}
 
-## What to make of it
+## What this shows
 
 The networks are small, because a step costs the number of points times the square of the number of
-parameters, and a small network that is trained to the end is better than a large one that is not.
-What remains of the error is decided by the points: where the held-out loss is far above the training
-loss, more points help, and more steps do not.
+parameters. A small network trained to convergence beats a large one that is not. The points decide what
+remains of the error: if the held-out loss is far above the training loss, more points help and more
+steps do not.
 
-The published figures are those of other networks, other numbers of points and other machines; they say
-what is known to be reachable, and are no race. Beside other optimisers with the same network and points:
-[error against time](time-to-accuracy.md).
+The published errors come from other networks, other numbers of points and other machines. They show
+what is known to be reachable; they are not a competition. [Time to accuracy](time-to-accuracy.md)
+compares optimizers on the same network and points.
 
 `python benchmarks/solver_accuracy.py`, {record["processor"]}, JAX {versions["jax"]},
 Python {record["python"]}, median load of the machine {load}. This page is written by

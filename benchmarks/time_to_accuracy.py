@@ -1,7 +1,7 @@
-"""Error against wall time, compilation included, for problems × optimisers × seeds.
+"""Error against wall time, compilation included, for problems × optimizers × seeds.
 
 Every run is a process of its own, one after the other, in float64 and pinntk's training loop. For a
-problem and a seed all optimisers start from the same network and train on the same points. The time
+problem and a seed all optimizers start from the same network and train on the same points. The time
 limit ends a run; one that fails is kept in the record with its reason. Writes
 results/time_to_accuracy.json, the figure beside it and docs/time-to-accuracy.md.
 """
@@ -9,7 +9,6 @@ results/time_to_accuracy.json, the figure beside it and docs/time-to-accuracy.md
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import importlib.metadata
 import itertools
 import json
@@ -26,13 +25,13 @@ import numpy as np
 from accuracy_page import MADE, NAMES, TARGETS
 from common import RESULTS, parser, use_cores, write
 from optimizers import OWN, PEERS
+from pinntk.cli.loading import load
 from pinntk.errors import PinntkError
-from pinntk.jacobian import trainable
-from pinntk.optim import AbstractOptimizer
-from pinntk.problems import library_problem
-from pinntk.runs import Setup, set_up
-from pinntk.training import NATURAL, build_optimizer, build_weighting, start, train
+from pinntk.jacobian import parameter_count, trainable
+from pinntk.training import Setup, Start, Training, initial_state, precision, train
 from pinntk.training.compiled import compile_chunk
+from pinntk.training.resampling import AsConditioned
+from pinntk.weighting import Fixed
 
 PROBLEMS = ["poisson1d:a=4", "wave1d", "helmholtz2d", "burgers1d"]
 OPTIMIZERS = [
@@ -66,25 +65,25 @@ def options() -> argparse.Namespace:
     return arguments
 
 
-def prepare(task: dict[str, Any]) -> tuple[Setup, AbstractOptimizer]:
-    """Network and points, which are those of the natural gradient's recipe, and the optimiser."""
-    name = task["optimizer"]
-    changes = {"optimizer": NATURAL, "resampling": "conditions", "weighting": "fixed"}
-    setup = set_up(task["problem"], None, changes, task["seed"])
-    if name in PEERS:
-        return setup, PEERS[name](tuple(setup.problem.names))
-    usual = library_problem(task["problem"]).recipe
-    rates = {key: getattr(usual, key) for key in ("learning_rate", "decay_rate", "decay_steps")}
-    recipe = setup.recipe.replace(**(rates | dict(OWN[name])))
-    return dataclasses.replace(setup, recipe=recipe), build_optimizer(recipe)
+def prepare(problem: str, optimizer: str) -> Setup:
+    """Network and fixed points of the natural gradient's preset, with the optimizer of that name."""
+    usual, setup = load(problem).setup, load(problem, preset="natural-gradient").setup
+    if optimizer in PEERS:
+        names = setup.network.reduced(setup.problem).names
+        chosen, weighting = PEERS[optimizer](names), Fixed()
+    else:
+        own = OWN[optimizer]
+        chosen, weighting = own.optimizer or usual.training.optimizer, own.weighting
+    training = setup.training.replace(
+        optimizer=chosen, weighting=weighting, resampling=AsConditioned(), steps=STEPS
+    )
+    return setup.replace(training=training)
 
 
-def steps_per_second(setup: Setup, optimizer: AbstractOptimizer) -> float:
+def steps_per_second(start: Start, training: Training) -> float:
     """The pace after compilation, from steps that are thrown away."""
-    weighting = build_weighting(setup.recipe)
-    _, rest = trainable(setup.model)
-    run = compile_chunk(setup.problem, rest, optimizer, weighting, setup.key)
-    state = start(setup.problem, setup.model, optimizer, weighting, setup.batch)
+    run = compile_chunk(start.problem, trainable(start.model)[1], training, start.key)
+    state = initial_state(start.problem, start.model, training, start.batch)
     state = jax.block_until_ready(run(state, 2)).state
     steps, began = 0, time.perf_counter()
     while (used := time.perf_counter() - began) < 0.5:
@@ -96,27 +95,26 @@ def steps_per_second(setup: Setup, optimizer: AbstractOptimizer) -> float:
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """One run: its history, thinned, and when it first reached each target."""
-    setup, optimizer = prepare(task)
-    pace = steps_per_second(setup, optimizer)
-    result = train(
-        setup.problem,
-        setup.model,
-        optimizer=optimizer,
-        weighting=build_weighting(setup.recipe),
-        steps=STEPS,
-        key=setup.key,
-        batch=setup.batch,
-        log_every=max(1, round(pace * task["budget"] / ROWS)),
-        budget=task["budget"],
-    )
+    setup = prepare(task["problem"], task["optimizer"])
+    with precision(setup.dtype):
+        start = setup.start(task["seed"])
+        pace = steps_per_second(start, setup.training)
+        result = train(
+            start.problem,
+            start.model,
+            setup.training.replace(log_every=max(1, round(pace * task["budget"] / ROWS))),
+            key=start.key,
+            batch=start.batch,
+            budget=task["budget"],
+        )
     rows = [(r.seconds, r.step, r.relative_l2, dict(r.losses)) for r in result.history]
     rows.append((result.seconds, result.steps, result.relative_l2, dict(result.losses)))
     errors = [(seconds, math.inf if error is None else error) for seconds, _, error, _ in rows]
     return {
         "outcome": str(result.outcome),
         "message": result.message,
-        "parameters": setup.parameters,
-        "points": {name: len(sample.points) for name, sample in setup.batch.items()},
+        "parameters": parameter_count(start.model),
+        "points": {name: len(sample.points) for name, sample in start.batch.items()},
         "steps": result.steps,
         "seconds": round(result.seconds, 2),
         "relative_l2": result.relative_l2,
@@ -165,7 +163,7 @@ def attempt(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def on_record(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """The runs that a merge keeps: of pairs of problem and optimiser that are not measured again."""
+    """The runs that a merge keeps: of pairs of problem and optimizer that are not measured again."""
     kept = RESULTS / "time_to_accuracy.json"
     if not arguments.merge or not kept.exists():
         return []

@@ -1,7 +1,7 @@
 """One Adam step of the wave problem, [2, w, w, w, 1], 300 points per term, one core, float32.
 
 pinntk against plain JAX written by hand in the same run: nested forward mode for the residual, the
-same optimiser and the same compiled loop. The limit is the matrix products that the step cannot do
+same optimizer and the same compiled loop. The limit is the matrix products that the step cannot do
 without (four quantities per layer for the residual, two for the velocity, one for the values; one
 product forward, two backward) at the rate this machine multiplies 2100 × w by w × w.
 """
@@ -17,36 +17,35 @@ import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
 
 from pinntk.jacobian import trainable  # noqa: E402
-from pinntk.problem import Batch  # noqa: E402
-from pinntk.runs import Setup, set_up  # noqa: E402
-from pinntk.training import build_optimizer, build_weighting, start  # noqa: E402
+from pinntk.library import wave1d_paper  # noqa: E402
+from pinntk.paper.sweep import with_network  # noqa: E402
+from pinntk.training import Start, Training, initial_state  # noqa: E402
 from pinntk.training.compiled import compile_chunk  # noqa: E402
+from pinntk.weighting import Fixed  # noqa: E402
 
 POINTS = 300
 QUANTITIES = 4 + 2 + 1
 
 
-def build(width: int) -> Setup:
+def build(width: int) -> tuple[Start, Training]:
     """The paper's wave problem with its points held fixed, so that only the step is timed."""
-    setup = set_up("wave1d", "paper", {"width": width, "weighting": "fixed"}, 0)
-    for condition in setup.problem.conditions:
-        object.__setattr__(condition, "redraw_every", None)
-    return setup
+    setup = with_network(wave1d_paper(), width=width)
+    training = setup.training.replace(weighting=Fixed({"values": 3.0}))
+    still = setup.replace(problem=setup.problem.with_points({}, redraw=False), training=training)
+    return still.start(), training
 
 
-def pinntk_steps(setup: Setup, count: int):
+def pinntk_steps(start: Start, training: Training, count: int):
     """`count` steps of the package's own loop, compiled."""
-    optimizer, weighting = build_optimizer(setup.recipe), build_weighting(setup.recipe)
-    state = start(setup.problem, setup.model, optimizer, weighting, setup.batch)
-    rest = trainable(setup.model)[1]
-    run = compile_chunk(setup.problem, rest, optimizer, weighting, setup.key)
+    state = initial_state(start.problem, start.model, training, start.batch)
+    run = compile_chunk(start.problem, trainable(start.model)[1], training, start.key)
     return lambda: jax.block_until_ready(run(state, count))
 
 
-def plain_steps(setup: Setup, count: int):
+def plain_steps(start: Start, count: int):
     """The same steps as a user would write them in JAX: jvp of jvp, vmap, optax, fori_loop."""
-    layers = [(layer.weight, layer.bias) for layer in setup.model.layers]
-    scaling, batch = setup.model.scaling, setup.batch
+    layers = [(layer.weight, layer.bias) for layer in start.model.layers]
+    scaling, batch = start.model.scaling, start.batch
     optimizer = optax.adam(optax.exponential_decay(1e-3, 1000, 0.9))
     e_x, e_t = jnp.eye(2)
 
@@ -100,9 +99,10 @@ def operations(width: int) -> float:
     return 2 * 3 * 2 * QUANTITIES * POINTS * width**2
 
 
-def losses_agree(setup: Setup, batch: Batch) -> dict[str, float]:
+def losses_agree(start: Start) -> dict[str, float]:
     """The first losses, for the record: both programs must train the same problem."""
-    return {name: float(value) for name, value in setup.problem.losses(setup.model, batch).items()}
+    losses = start.problem.losses(start.model, start.batch)
+    return {name: float(value) for name, value in losses.items()}
 
 
 def main() -> None:
@@ -111,8 +111,8 @@ def main() -> None:
     repeats, count = (2, 2) if arguments.smoke else (9, 10)
     rows = []
     for width in widths:
-        setup = build(width)
-        ours, plain = pinntk_steps(setup, count), plain_steps(setup, count)
+        start, training = build(width)
+        ours, plain = pinntk_steps(start, training, count), plain_steps(start, count)
         plain_loss = float(plain()[2])
         # In turn, so that both see the same drift of the machine.
         pairs = [
@@ -131,7 +131,7 @@ def main() -> None:
                 "limit_ms": limit,
                 "share_of_limit": limit / mine,
                 "product_gflops": rate / 1e9,
-                "losses_at_start": losses_agree(setup, setup.batch),
+                "losses_at_start": losses_agree(start),
                 "plain_loss_before_last_step": plain_loss,
             }
         )

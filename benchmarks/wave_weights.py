@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from common import parse, write
-from pinntk.runs import set_up, start_run
+from pinntk.library import wave1d_adam
+from pinntk.training import Network, start_run
+from pinntk.weighting import Fixed, NTKWeights
 
-WAYS = {"plain": {"weighting": "fixed"}, "Algorithm 1": {"weighting": "ntk", "every": 100}}
+WAYS = {"plain": Fixed(), "Algorithm 1": NTKWeights(every=100)}
 
 
 def main() -> None:
     arguments = parse(__doc__ or "")
     width, steps = (16, 300) if arguments.smoke else (100, 20_000)
     seeds = range(1 if arguments.smoke else 3)
-    ways = {}
-    for way, changes in WAYS.items():
+    setup, ways = wave1d_adam().replace(network=Network(width=width, depth=3)), {}
+    for way, weighting in WAYS.items():
         runs = []
+        training = setup.training.replace(weighting=weighting, steps=steps, log_every=steps // 20)
         for seed in seeds:
-            changes = {
-                **changes,
-                "width": width,
-                "depth": 3,
-                "steps": steps,
-                "log_every": steps // 20,
-            }
-            result = start_run(set_up("wave1d", None, changes, seed))
+            result = start_run(setup.replace(training=training), seed)
             runs.append(
                 {
                     "seed": seed,

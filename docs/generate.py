@@ -14,15 +14,16 @@ from typing import Any
 import typer
 from mkdocs.structure.files import File, Files
 
-from pinntk.cli import app
+from pinntk.cli.app import app
 from pinntk.diagnosis import FINDINGS
 from pinntk.diagnosis.record import KEYS
-from pinntk.problems import PROBLEMS
+from pinntk.library import PROBLEMS
 
-#: The modules whose constants decide what is found, beside the findings' own.
-JUDGING = ("evidence", "reach", "examination", "findings.joint", "findings.step_size")
-#: A public constant, or a threshold of a finding, with the comment that says why.
-CONSTANT = re.compile(r"((?:^ *#:.*\n)+)^ *([A-Za-z][\w, ]*)(?:: \w+)? = (.+)$", re.MULTILINE)
+#: The modules of the diagnosis whose constants decide what is found; those of the findings come after them.
+JUDGING = ("evidence", "forecast", "reach", "examination", "laziness", "findings.joint")
+#: A public constant, or a field of a finding, with the comment that says why.
+CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
+FIELD = re.compile(r"((?:^    #:.*\n)+)^    (\w+): \w+ = (.+)$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -61,7 +62,7 @@ def problems() -> str:
     """The problems of the library with their options and presets, as a Markdown table."""
     lines = ["| name | equation | conditions | options | presets |", "|---|---|---|---|---|"]
     for name, entry in PROBLEMS.items():
-        conditions = ", ".join(f"`{condition}`" for condition in entry.factory().names)
+        conditions = ", ".join(f"`{condition}`" for condition in entry.problem().names)
         options = ", ".join(f"`{option}={value:.4g}`" for option, value in entry.options.items())
         presets = ", ".join(f"`{preset}`" for preset in entry.presets)
         lines.append(f"| `{name}` | {entry.description} | {conditions} | {options} | {presets} |")
@@ -69,23 +70,25 @@ def problems() -> str:
 
 
 def rules() -> str:
-    """Every finding with what it looks for, in the order in which they are told."""
+    """Every finding with what it looks for, in the order in which they are reported."""
     lines = ["| finding | what it is |", "|---|---|"]
     for finding in FINDINGS:
-        lines.append(f"| {finding.name} | {inspect.getdoc(finding)} |")
+        text = (inspect.getdoc(type(finding)) or "").partition("\n\n")[0]
+        lines.append(f"| {finding.name} | {' '.join(text.split())} |")
     return "\n".join(lines)
 
 
 def thresholds() -> str:
-    """What decides on findings, with the reasons that stand before it in the source."""
-    sources = {module: f"pinntk.diagnosis.{module}" for module in JUDGING}
-    sources |= {finding.name: type(finding).__module__ for finding in FINDINGS}
+    """The named constants that decide, with the reasons that the source gives before them."""
     lines = ["| threshold | value | reason |", "|---|---|---|"]
-    for module in dict.fromkeys(sources.values()):
-        source = inspect.getsource(importlib.import_module(module))
-        for reason, names, value in CONSTANT.findall(source):
-            text = " ".join(line.strip().removeprefix("#:").strip() for line in reason.splitlines())
-            lines.append(f"| `{names}` of {module.rpartition('.')[2]} | {value} | {text} |")
+    modules = [importlib.import_module(f"pinntk.diagnosis.{name}") for name in JUDGING]
+    for module in dict.fromkeys([*modules, *(inspect.getmodule(type(f)) for f in FINDINGS)]):
+        source = inspect.getsource(module)  # type: ignore[arg-type]
+        lines += [_threshold(names, value, why) for why, names, value in CONSTANT.findall(source)]
+    for finding in FINDINGS:
+        kind = type(finding)
+        for why, name, value in FIELD.findall(inspect.getsource(kind)):
+            lines.append(_threshold(f"{kind.__name__}.{name}", value, why))
     return "\n".join(lines)
 
 
@@ -97,6 +100,11 @@ def record() -> str:
             lines += ["", f"## {key.path}", "", "| key | what it is | meaning |", "|---|---|---|"]
         lines.append(f"| `{key.path}` | {key.described} | {key.meaning} |")
     return "\n".join([*lines, ""])
+
+
+def _threshold(names: str, value: str, reason: str) -> str:
+    text = " ".join(line.strip().removeprefix("#:").strip() for line in reason.splitlines())
+    return f"| `{names}` | {value} | {text} |"
 
 
 def _command(name: str, command: Any) -> str:

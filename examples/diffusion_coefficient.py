@@ -4,13 +4,12 @@
 and u at 100 random places with noise of 0.002. κ is a second network, kept positive; its value at
 x = 0 is known too, as every flux κ u_x + constant has the same divergence.
 
-    pinntk train examples/diffusion_coefficient.py:problem --optimizer natural-gradient
+    pinntk train examples/diffusion_coefficient.py:setup
     python examples/diffusion_coefficient.py
 """
 
 import argparse
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -64,34 +63,22 @@ problem = pk.Problem(
             lambda key: pk.Positive(pk.MLP(1, width=10, depth=2, key=key)), true=kappa
         )
     },
-    recipe=pk.Recipe(width=20, depth=2, steps=20_000),
-    natural=pk.natural(width=10, input_scale=1.0, steps=300),
 )
+setup = pk.natural_setup(problem, steps=300, width=10, input_scale=1.0)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A diffusion coefficient κ(x) from data.")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
-    steps = 5 if parser.parse_args().smoke else problem.natural.steps
-    jax.config.update("jax_enable_x64", True)
-    optimizer = pk.NaturalGradient()
-    scaling = pk.InputScaling.to_unit(rod.lower, rod.upper)
-    network = pk.MLP(1, width=10, depth=2, scaling=scaling, key=jax.random.key(0))
-    model = problem.with_coefficients(network, jax.random.key(1))
-    batch = problem.sample(jax.random.key(2))
-    with pk.progress_bar(steps) as bar:
-        result = pk.train(
-            problem,
-            model,
-            optimizer=optimizer,
-            steps=steps,
-            key=jax.random.key(2),
-            batch=batch,
-            observers=[bar],
-        )
+    if parser.parse_args().smoke:
+        setup = setup.replace(training=setup.training.replace(steps=5))
+    with pk.progress_bar(setup.training.steps) as bar:
+        result = pk.start_run(setup, observers=[bar])
     print(f"{result.message}, relative L2 error {result.relative_l2:.1e}")
     places = np.linspace(0, 1, 6)[:, None]
-    found = pk.coefficient_uncertainty(problem, result.model, batch, {"data": NOISE})
-    estimate = found.coefficient("kappa", places)
+    with pk.precision(setup.dtype):
+        batch = setup.start().batch
+        found = pk.coefficient_uncertainty(problem, result.model, batch, {"data": NOISE})
+        estimate = found.coefficient("kappa", places)
     print("    x  kappa    std    true")
     for x, value, std in zip(places, estimate.value, estimate.std, strict=True):
         print(f"{x[0]:5.1f} {value:6.3f} {std:6.3f}  {float(kappa(x)):6.3f}")

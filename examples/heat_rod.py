@@ -2,14 +2,13 @@
 
 On the command line, or as a script:
 
-    pinntk diagnose examples/heat_rod.py:problem
-    pinntk train examples/heat_rod.py:problem
+    pinntk diagnose examples/heat_rod.py:setup
+    pinntk train examples/heat_rod.py:setup
     python examples/heat_rod.py
 """
 
 import argparse
 
-import jax
 import jax.numpy as jnp
 
 import pinntk as pk
@@ -41,29 +40,23 @@ problem = pk.Problem(
         pk.Condition("heat", heat, rod, points=256),
     ],
     solution=exact,
-    recipe=pk.Recipe(width=32, steps=5_000),
 )
+training = pk.Training(pk.adam(1e-3), steps=5_000, weighting=pk.NTKWeights(every=100))
+setup = pk.Setup(problem, training, pk.Network(width=32))
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
     smoke = parser.parse_args().smoke
-    steps = 50 if smoke else problem.recipe.steps
-    scaling = pk.InputScaling.to_unit(rod.lower, rod.upper)
-    model = pk.MLP(2, width=32, depth=3, scaling=scaling, key=jax.random.key(0))
-    print(pk.diagnose(problem, model, steps=min(steps, 2000)))
-    options = {"optimizer": pk.adam(1e-3), "weighting": pk.NTKWeights(), "steps": steps}
-    with pk.progress_bar(steps) as bar:
-        result = pk.train(problem, model, key=jax.random.key(1), observers=[bar], **options)
+    if smoke:
+        setup = setup.replace(training=training.replace(steps=50))
+    print(pk.examine(setup, steps=min(setup.training.steps, 2000)))
+    with pk.progress_bar(setup.training.steps) as bar:
+        result = pk.start_run(setup, observers=[bar])
     print(f"Adam {result.message}, relative L2 error {result.relative_l2:.1e}")
 
     # The same equation, solved with the kernel: a smaller network, in float64, some hundred steps.
-    jax.config.update("jax_enable_x64", True)
-    steps = 5 if smoke else 300
-    model = pk.MLP(2, width=20, depth=2, scaling=scaling, key=jax.random.key(0))
-    optimizer = pk.NaturalGradient()
-    with pk.progress_bar(steps) as bar:
-        result = pk.train(
-            problem, model, optimizer=optimizer, steps=steps, key=jax.random.key(1), observers=[bar]
-        )
+    natural = pk.natural_setup(problem, steps=5 if smoke else 300)
+    with pk.progress_bar(natural.training.steps) as bar:
+        result = pk.start_run(natural, observers=[bar])
     print(f"Natural gradient {result.message}, relative L2 error {result.relative_l2:.1e}")

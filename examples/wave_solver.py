@@ -9,31 +9,16 @@ Adam with Algorithm 1 and half a million parameters reach 1.7e-3 (Wang, Yu, Perd
 
 import argparse
 
-import jax
-
 import pinntk as pk
+
+setup = pk.library.wave1d_natural_gradient()
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The paper's wave equation to 1e-6.")
     parser.add_argument("--smoke", action="store_true", help="a few steps only")
-    steps = 5 if parser.parse_args().smoke else 2_000
-    jax.config.update("jax_enable_x64", True)
-    problem = pk.library_problem("wave1d").with_points(
-        {"values": 240, "velocity": 80, "residual": 900}
-    )
-    scaling = pk.InputScaling.to_unit((0, 0), (1, 1)).stretched(1.5)
-    model = pk.MLP(2, width=20, depth=2, scaling=scaling, key=jax.random.key(0))
-    optimizer = pk.NaturalGradient()
-    with pk.progress_bar(steps) as bar:
-        result = pk.train(
-            problem,
-            model,
-            optimizer=optimizer,
-            weighting=pk.NTKWeights(every=50),
-            steps=steps,
-            key=jax.random.key(1),
-            log_every=10,
-            observers=[bar],
-        )
+    if parser.parse_args().smoke:
+        setup = setup.replace(training=setup.training.replace(steps=5))
+    with pk.progress_bar(setup.training.steps) as bar:
+        result = pk.start_run(setup, observers=[bar])
     print(f"{result.message}: relative L2 error {result.relative_l2:.1e}")
     print(f"Held-out losses: {', '.join(f'{k} {v:.1e}' for k, v in result.held_out.items())}")

@@ -8,37 +8,26 @@ To run it:
 
 import argparse
 
-import jax
-
 import pinntk as pk
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--smoke", action="store_true", help="a few steps only")
-smoke = parser.parse_args().smoke
-steps = 50 if smoke else 10_000
+steps = 50 if parser.parse_args().smoke else 10_000
 
-problem = pk.library_problem("wave1d:c=2,a=4")
-scaling = pk.InputScaling.to_unit((0, 0), (1, 1))
-model = pk.MLP(2, width=50, depth=3, scaling=scaling, key=jax.random.key(0))
-optimizer = pk.adam(1e-3, decay_rate=0.9, decay_steps=1000)
+problem = pk.library.wave1d(c=2, a=4)
+training = pk.Training(pk.adam(1e-3, decay_rate=0.9, decay_steps=1000), steps=steps)
+plain = pk.Setup(problem, training)
+weighted = plain.replace(training=training.replace(weighting=pk.NTKWeights(every=100)))
 
-print("Before training:", pk.first_look(problem, model, steps=steps), sep="\n", end="\n\n")
+print("Before training:", pk.forecast(problem, plain.start().model, training), sep="\n", end="\n\n")
 
 results = {}
-for name, weighting in {"all weights 1": pk.Fixed(), "Algorithm 1": pk.NTKWeights(100)}.items():
+for name, setup in {"all weights 1": plain, "Algorithm 1": weighted}.items():
     with pk.progress_bar(steps) as bar:
-        results[name] = pk.train(
-            problem,
-            model,
-            optimizer=optimizer,
-            weighting=weighting,
-            steps=steps,
-            key=jax.random.key(1),
-            observers=[bar],
-        )
+        results[name] = pk.start_run(setup, observers=[bar])
 
 print("After training with all weights 1:")
-print(pk.first_look(problem, results["all weights 1"].model, steps=steps), end="\n\n")
+print(pk.forecast(problem, results["all weights 1"].model, training), end="\n\n")
 
 names = problem.names
 print(f"{'':<14}{'error':>10}" + "".join(f"{name:>12}" for name in names))

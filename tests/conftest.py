@@ -7,6 +7,7 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+os.environ["PINNTK_CACHE"] = "0"  # commands do not change the cache of the tests
 
 
 def _own_cache() -> None:

@@ -18,6 +18,8 @@ from pinntk.domain import Box, Interval, SpaceTime, UniformGrid, Union
 from pinntk.jacobian import dense, trainable
 from pinntk.nets import MLP, FourierFeatures, InputScaling, ModifiedMLP, NTKParametrization
 from pinntk.problem import Problem
+from pinntk.training import AsConditioned, Result, Training, train
+from pinntk.weighting import Fixed
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,
@@ -100,6 +102,24 @@ def sample(problem, key=None, dtype=None):
     key = jax.random.key(5) if key is None else key
     batch = jax.jit(lambda key: problem.sample(key, dtype))(key)
     return {name: batch[name] for name in problem.names}
+
+
+def train_with(
+    problem,
+    model,
+    *,
+    optimizer,
+    steps,
+    weighting=Fixed(),
+    resampling=AsConditioned(),
+    log_every=100,
+    **options,
+) -> Result:
+    """`train` with the parts of its `Training` named in the call."""
+    training = Training(
+        optimizer, steps=steps, weighting=weighting, resampling=resampling, log_every=log_every
+    )
+    return train(problem, model, training, **options)
 
 
 class LinearModel(eqx.Module):

@@ -14,14 +14,14 @@ from pinntk.conditions import Condition
 from pinntk.domain import Box
 from pinntk.jacobian import (
     Use,
-    apply,
-    apply_transpose,
     dense,
     diagonal,
     factored,
     gram,
-    products,
+    jvp,
+    plans,
     trainable,
+    vjp,
 )
 from pinntk.problem import Problem, Sample
 
@@ -35,7 +35,7 @@ OTHERS = np.random.default_rng(5).uniform(size=(3, 2))
 
 def always_factored():
     """Small matrices are factored as well, though it does not pay."""
-    return mock.patch.object(products, "_pays", return_value=True)
+    return mock.patch.object(plans, "_pays", return_value=True)
 
 
 def setting(residuals, fields=("u",)):
@@ -48,7 +48,7 @@ def setting(residuals, fields=("u",)):
 
 def plan_of(problem, model, batch, name):
     with always_factored():
-        return products.make_plans(problem, model, batch, Use.GRAM)[0][name]
+        return plans.make_plans(problem, model, batch, Use.GRAM)[0][name]
 
 
 @functools.partial(eqx.filter_jit, compiler_options=QUICK)
@@ -62,8 +62,8 @@ def everything(problem, model, batch, form):
     jacobian = MAKE[form](problem, model, batch)
     direction = jax.tree.map(lambda a: jnp.cos(3 * a), trainable(model)[0])
     vectors = {name: jnp.cos(jnp.arange(1.0, k + 1.0)) for name, k in jacobian.rows.items()}
-    found = gram(jacobian).matrix, diagonal(jacobian), apply(jacobian, direction)
-    return *found, apply_transpose(jacobian, vectors)
+    found = gram(jacobian).matrix, diagonal(jacobian), jvp(jacobian, direction)
+    return *found, vjp(jacobian, vectors)
 
 
 def assert_same(problem, model, batch):

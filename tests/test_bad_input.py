@@ -20,12 +20,13 @@ import pinntk as pk
 
 domain = pk.Interval(x=(0.0, 1.0))
 ends = pk.dirichlet("ends", domain.faces(), 0.0, 2)
-recipe = pk.Recipe(width=4, depth=1, steps=5, log_every=2, learning_rate=1e-3)
+plan = pk.Training(pk.adam(1e-3), steps=5, log_every=2, weighting=pk.NTKWeights())
+small = pk.Network(width=4, depth=1)
 
 
-def problem(residual, recipe=recipe, **options):
+def problem(residual, plan=plan, network=small, **options):
     inside = pk.Condition("inside", residual, domain, 6)
-    return pk.Problem("user", domain, [ends, inside], recipe=recipe, **options)
+    return pk.Setup(pk.Problem("user", domain, [ends, inside], **options), plan, network)
 
 
 good = problem(lambda u, x: u.d("x")(x) - 1.0)
@@ -45,12 +46,10 @@ rounded = problem(lambda u, x: jnp.round(u(x)))
 not_finite = problem(lambda u, x: u(x) + jnp.where(x[0] > 0.5, jnp.nan, 0.0))
 bad_solution = problem(lambda u, x: u(x), solution=lambda x: {}["missing"])
 bad_network = problem(lambda u, x: u(x), network=lambda key: 1 / 0)
-bad_weight = problem(
-    lambda u, x: u(x), recipe.replace(weighting="fixed", weights={"insid": 1.0})
-)
+bad_weight = problem(lambda u, x: u(x), plan.replace(weighting=pk.Fixed({"insid": 2.0})))
 descent = problem(
     lambda u, x: u.d("x")(x) - 1.0,
-    recipe.replace(optimizer="sgd", learning_rate=1e10, weighting="fixed", steps=60),
+    plan.replace(optimizer=pk.gradient_descent(1e10), weighting=pk.Fixed(), steps=60),
 )
 number = 3
 
@@ -84,8 +83,8 @@ def twice():
     return pk.Problem("user", domain, [ends, ends])
 
 
-def bad_recipe():
-    return pk.Recipe(steps="many")
+def bad_plan():
+    return pk.Training(pk.adam(), steps="many")
 
 
 def needs_more(a):
@@ -94,6 +93,15 @@ def needs_more(a):
 
 def leaves():
     raise SystemExit(0)
+
+
+class Own(BaseException):
+    def __str__(self):
+        return {}["no words"]
+
+
+def raises_its_own():
+    raise Own
 
 
 def breaks():
@@ -119,6 +127,8 @@ def folder(tmp_path_factory):
     (path / "unclosed.py").write_text("import pinntk\nx = (1,\n")
     (path / "divides.py").write_text("import pinntk\n\n\nx = 1 / 0\n")
     (path / "imports.py").write_text("import no_such_module\n")
+    (path / "getattr.py").write_text("def __getattr__(name):\n    raise RuntimeError(name)\n")
+    (path / "folder.py").mkdir()
     (path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     (path / "bytes.py").write_bytes(b"\xff\xfe\x00")
     (path / "full").mkdir()
@@ -146,7 +156,10 @@ NAMES = {
     "option without a value": (["poisson1d:a"], "expected name=number", "poisson1d:a=1"),
     "option that is no number": (["poisson1d:a=four"], "poisson1d:a: got 'four'"),
     "unknown preset": (["poisson1d", "--preset", "papr"], "Did you mean 'paper'"),
-    "no presets": (["heat1d", "--preset", "paper"], "heat1d has no presets"),
+    "no such preset": (
+        ["heat1d", "--preset", "paper"],
+        "preset of heat1d: got 'paper'; expected one of default, natural-gradient",
+    ),
     "unknown condition": (
         ["poisson1d", "--weights", "bondary=3"],
         "weight: got 'bondary'; expected one of boundary, residual. Did you mean 'boundary'?",
@@ -218,18 +231,27 @@ FILES = {
     "missing file": (["no.py:x"], "PROBLEM: got no.py, which does not exist"),
     "no name": (["mine.py"], "expected mine.py:NAME", "It defines good, matrix"),
     "empty name": (["mine.py:"], "expected mine.py:NAME"),
-    "misspelt name": (["mine.py:god"], "problem in mine.py: got 'god'", "Did you mean 'good'"),
+    "misspelt name": (["mine.py:god"], "PROBLEM in mine.py: got 'god'", "Did you mean 'good'"),
     "preset of a file": (
         ["mine.py:good", "--preset", "paper"],
-        "no preset for a problem in a file",
+        "--preset: got paper; expected no preset for a Setup of yours",
     ),
-    "not a problem": (["mine.py:number"], "number in mine.py: got int; expected a pinntk.Problem"),
+    "not a problem": (
+        ["mine.py:number"],
+        "number in mine.py: got int; expected a pinntk.Problem or a",
+    ),
     "makes no problem": (["mine.py:a_number"], "got int; expected a pinntk.Problem"),
     "wants an argument": (["mine.py:needs_more"], "missing 1 required positional argument"),
     "breaks": (
         ["mine.py:breaks"],
         f"""got mine.py, line {line_of('return {}["missing"]')}: KeyError: 'missing'""",
     ),
+    "raises what is no exception": (
+        ["mine.py:raises_its_own"],
+        f"got mine.py, line {line_of('raise Own')}: Own; expected a file that runs",
+    ),
+    "attributes that raise": (["getattr.py:x"], "got getattr.py, line 2: RuntimeError: x"),
+    "a folder": (["folder.py:x"], "PROBLEM: got folder.py, which cannot be read"),
     "leaves": (["mine.py:leaves"], "SystemExit: 0", f"line {line_of('raise SystemExit')}"),
     "syntax error": (["syntax.py:x"], "got syntax.py, line 3: SyntaxError"),
     "open bracket": (["unclosed.py:x"], "got unclosed.py, line 2: SyntaxError"),
@@ -252,9 +274,21 @@ FILES = {
     "NaN among points": (["mine.py:nan_points"], "points: got 1 rows with NaN", "row 1"),
     "face that is none": (["mine.py:beyond"], "face(x=...): got 2.0", "(0.0, 1.0)"),
     "name twice": (["mine.py:twice"], "got two named 'ends'; expected distinct names"),
-    "recipe": (["mine.py:bad_recipe"], "steps: got 'many'; expected a whole number"),
-    "weight in a recipe": (["mine.py:bad_weight"], "got 'insid'", "Did you mean 'inside'"),
+    "plan": (["mine.py:bad_plan"], "steps: got many; expected a whole number"),
+    "weight in a plan": (["mine.py:bad_weight"], "got 'insid'", "Did you mean 'inside'"),
     "network": (["mine.py:bad_network"], "network: got ZeroDivisionError"),
+    "optimizer that is none": (
+        ["mine.py:good", "--optimizer", "mine.py:number"],
+        "number in mine.py: got int; expected an optimizer, like pk.FirstOrder(...)",
+    ),
+    "rule in a file that breaks": (
+        ["mine.py:good", "--weighting", "divides.py:x"],
+        "--weighting: got divides.py, line 4: ZeroDivisionError",
+    ),
+    "optimizer in no file": (
+        ["mine.py:good", "--optimizer", "no.py:x"],
+        "--optimizer: got no.py, which does not exist",
+    ),
 }
 
 RESIDUALS = {
@@ -382,8 +416,8 @@ def diverged(folder):
     ("file", "content", "text"),
     [
         ("config.json", b"", "config.json: got a file that cannot be read"),
-        ("config.json", b'{"format": 1, "prob', "cannot be read"),
-        ("config.json", b'{"format": 7}', "format 7; expected format 1"),
+        ("config.json", b'{"format": 2, "prob', "cannot be read"),
+        ("config.json", b'{"format": 7}', "format 7; expected format 2"),
         ("history.jsonl", b"rubbish\n\n", "history.jsonl: got line 1 that is not a row"),
     ],
 )
@@ -457,7 +491,8 @@ def test_a_diverged_run_can_be_reported_and_resumed_to_the_same_end(diverged):
     code, _, _ = run_pinntk("resume", "diverged")
     assert code == 3
     after = json.loads((run / "result.json").read_text())
-    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    timed = {"seconds": 0, "compilation": 0}
+    assert {**after, **timed} == {**before, **timed}
 
 
 def test_a_step_that_is_large_but_survives_ends_with_code_0():

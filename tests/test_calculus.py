@@ -15,7 +15,7 @@ from helpers import ACTIVATIONS, NETWORKS, assert_close, nested
 from pinntk.calculus import Derivatives, Field, second_order
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP
-from pinntk.tracing import merge_equal
+from pinntk.program import merge_equal
 
 XY = ("x", "y")
 POINT = np.array([0.3, -0.7])
@@ -469,6 +469,27 @@ def test_the_gradient_of_a_model_of_several_components_inside_jit(x64):
         return (w.d("x", "x") + w.d("y"))(point()), second[:, 0, 0] + slopes[:, 1]
 
     assert_close(*both(model))
+
+
+SCALED = {
+    "power": (lambda w: w**2, [25.0, 49.0]),
+    "power_of_fields": (lambda w: w ** Field(lambda p: 2.0 + 0 * p[0], XY), [25.0, 49.0]),
+    "scalar_first": (lambda w: Field(lambda p: 2.0 + 0 * p[0], XY) * w, [10.0, 14.0]),
+    "scalar_last": (lambda w: w * Field(lambda p: 2.0 + 0 * p[0], XY), [10.0, 14.0]),
+    "difference": (lambda w: Field(lambda p: 9.0 + 0 * p[0], XY) - w, [4.0, 2.0]),
+    "quotient": (lambda w: 35.0 / w, [7.0, 5.0]),
+    "quotient_of_fields": (lambda w: Field(lambda p: 35.0 + 0 * p[0], XY) / w, [7.0, 5.0]),
+    "negative": (lambda w: -w, [-5.0, -7.0]),
+    "shifted": (lambda w: 1.0 - w, [-4.0, -6.0]),
+    "divided": (lambda w: w / 2.0, [2.5, 3.5]),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_the_names_of_components_survive_arithmetic(name, x64):
+    function, expected = SCALED[name]
+    field = function(Field(lambda p: jnp.array([5.0, 7.0]) + 0 * p[0], XY, ("u", "v")))
+    assert_close(np.stack([field["u"](point()), field["v"](point())]), np.array(expected))
 
 
 @pytest.mark.parametrize("index", [2, -3, 17])

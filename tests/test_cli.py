@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
-import importlib
 import json
 import math
 import os
 import re
 import signal
+import subprocess
+import sys
+import warnings
 
 import pytest
 
 from command import one_line, run_pinntk
+from pinntk.cli import app as commands
 from pinntk.cli.doctor import destination
-from pinntk.cli.options import parse_budget, parse_weights
+from pinntk.cli.options import Options, parse_budget, parse_numbers
 from pinntk.diagnosis.record import check_record
+from pinntk.diagnosis.trial import Race
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS
-from pinntk.recipe import Recipe
-from pinntk.runs import plain_setup, set_up
+from pinntk.library.registry import PROBLEMS
 from pinntk.training import RunDirectory
-from pinntk.treatment.running import Run
 
-COMMANDS = importlib.import_module("pinntk.cli.app")  # `pinntk.cli.app` is the Typer object
 SMALL = ("--width", 4, "--depth", 1, "--steps", 6, "--log-every", 2)
 
 FILE = """
+import optax
 import pinntk as pk
+from pinntk.diagnosis import AbstractFinding, Found, Severity
 
 domain = pk.Interval(x=(0.0, 1.0))
 conditions = [
     pk.dirichlet("ends", domain.faces(), 0.0, 2),
     pk.Condition("inside", lambda u, x: u.d("x")(x) - 1.0, domain, 5),
 ]
-recipe = pk.Recipe(width=3, depth=1, steps=4, log_every=2, optimizer="sgd", learning_rate=1e-3)
-mine = pk.Problem("mine", domain, conditions, recipe=recipe)
-weighted = pk.Problem(
-    "weighted",
-    domain,
-    conditions,
-    recipe=recipe.replace(weighting="fixed", weights={"ends": 100.0}),
+mine = pk.Problem("mine", domain, conditions)
+small = pk.Network(width=3, depth=1)
+setup = pk.Setup(
+    mine,
+    pk.Training(pk.gradient_descent(1e-3), steps=4, log_every=2, weighting=pk.Fixed({"ends": 100.0})),
+    small,
 )
+lion = pk.FirstOrder(optax.lion(1e-3))
 
 
 def made():
-    return mine
+    return setup
+
+
+class Rule(pk.AbstractWeighting):
+    needs, every, subsample = (), None, None
+
+    def init(self, names):
+        return pk.Fixed({"ends": 7.0}).init(names)
+
+    def update(self, state, information):
+        return state
+
+
+class Always(AbstractFinding):
+    name = "always"
+
+    def judge(self, evidence):
+        return Found("always", Severity.SEVERE, 1.0, "Always here.", "It is mine.", {}, "losses")
 """
 
 
@@ -64,8 +84,8 @@ def test_list_shows_every_problem_with_its_conditions_and_presets():
     assert (code, err) == (0, "")
     for name, entry in PROBLEMS.items():
         assert name in out
-        for word in (*entry.factory().names, *entry.presets):
-            assert word in out
+        for word in (*entry.problem().names, *entry.presets):
+            assert word in ("default", "natural-gradient") or word in out
 
 
 @pytest.mark.parametrize("command", ["list", "diagnose", "train", "resume", "report"])
@@ -76,10 +96,11 @@ def test_every_command_has_help(command):
     assert command in run_pinntk("--help")[1]
 
 
-def test_every_setting_of_a_recipe_is_an_option_or_a_matter_of_files():
-    out = run_pinntk("train", "--help")[1]
-    options = {name.replace("_", "-") for name in Recipe().as_dict()} - {"initializer", "bias-std"}
-    assert all(f"--{name}" in out for name in options)
+def test_every_option_of_a_run_is_one_of_train_and_diagnose():
+    for command in ("train", "diagnose"):
+        shown = run_pinntk(command, "--help")[1]
+        for field in dataclasses.fields(Options):
+            assert f"--{field.name.replace('_', '-')}" in shown, (command, field.name)
 
 
 # --- diagnose --------------------------------------------------------------------------------------
@@ -98,8 +119,8 @@ def test_diagnose_says_the_verdict_in_80_columns_and_what_was_tried(looked):
     assert (code, err) == (0, "")
     assert "mlp 1×4 tanh · parameters 13 · adam 0.001 · weighting fixed" in one_line(out)
     assert re.search(r"^(SEVERE|MODERATE|NOTE)  ", out, re.MULTILINE)
-    verdict = out[: out.index("tried")]
-    assert max(len(line) for line in verdict.splitlines() if not line.startswith("   ")) <= 100
+    _, *verdict = out[: out.index("tried")].splitlines()
+    assert max(len(line) for line in verdict if not line.startswith("       ")) <= 80
     assert re.search(r"^baseline +6 ", out, re.MULTILINE)
     assert "report.html" in out
 
@@ -109,7 +130,7 @@ def test_diagnose_writes_the_record_and_the_page(looked):
     record = json.loads(file.read_text())
     check_record(record)
     assert list(record["problem"]["conditions"]) == ["boundary", "residual"]
-    assert (record["seed"], record["settings"]["width"]) == (0, 4)
+    assert (record["seed"], record["settings"]["network"]["width"]) == (0, 4)
     assert record["provenance"]["command"].startswith("pinntk diagnose poisson1d:a=4 --width 4")
     for sentence in record["verdict"]:
         assert one_line(sentence) in one_line(out)
@@ -121,7 +142,7 @@ def test_diagnose_writes_the_record_and_the_page(looked):
 def test_diagnose_to_standard_output_is_json_and_nothing_else(user_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ("--budget", "0s", "--json", "-")
-    code, out, _ = run_pinntk("diagnose", f"{user_file}:mine", *options)
+    code, out, _ = run_pinntk("diagnose", f"{user_file}:setup", *options)
     assert code == 0
     record = json.loads(out)
     check_record(record)
@@ -129,15 +150,36 @@ def test_diagnose_to_standard_output_is_json_and_nothing_else(user_file, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_diagnose_looks_at_the_plain_problem_unless_weights_are_asked_for(user_file):
-    def weights(*arguments):
-        return plain_setup(f"{user_file}:weighted", None, *arguments).recipe.weights
+def weighting_line(monkeypatch, *arguments):
+    """What `diagnose` says of the weights that it is going to look at."""
 
-    assert weights() == {"ends": 100.0}  # weights that the problem itself fixes are part of it
-    assert weights({"weights": {"inside": 7.0}}) == {"inside": 7.0}
-    assert plain_setup("poisson1d").recipe.weighting == "fixed"
-    assert plain_setup("wave1d", "paper").recipe.weights == {}
-    assert plain_setup("poisson1d", None, {"weighting": "ntk"}).recipe.weighting == "ntk"
+    def stop(*_):
+        raise PinntkError("enough", got="the line", expected="no more")
+
+    monkeypatch.setattr("pinntk.cli.doctor.run", stop)
+    _, out, _ = run_pinntk("diagnose", *arguments)
+    return re.search(r"weighting (.*?) · ", one_line(out))[1]
+
+
+def test_diagnose_looks_at_all_weights_1_unless_others_are_asked_for(
+    user_file, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    asked = lambda *options: weighting_line(monkeypatch, *options, *SMALL[:6])
+    assert asked("poisson1d") == "fixed"
+    assert asked("wave1d", "--preset", "paper") == "fixed"
+    assert asked("poisson1d", "--weighting", "ntk") == "ntk"
+    assert asked("poisson1d", "--weights", "boundary=7") == "boundary 7"
+    assert asked(f"{user_file}:mine") == "fixed"
+    assert asked(f"{user_file}:setup") == "ends 100"  # a Setup is looked at as it is
+
+
+def test_a_finding_from_a_file_is_looked_for_too(user_file, tmp_path):
+    options = ("--budget", "0s", "--out", tmp_path / "page")
+    finding = ("--finding", f"{user_file}:Always")
+    code, out, _ = run_pinntk("diagnose", f"{user_file}:setup", *options, *finding)
+    assert code == 0
+    assert "SEVERE Always here." in one_line(out)
 
 
 def test_a_page_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
@@ -154,21 +196,25 @@ def test_a_page_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
         destination("mine", first.folder, None)
 
 
-def test_ctrl_c_during_the_trials_keeps_what_there_is(tmp_path, monkeypatch):
-    rounds = []
+@pytest.mark.parametrize("begun", [False, True])
+def test_ctrl_c_during_the_trials_keeps_what_there_is(tmp_path, monkeypatch, begun):
+    turns = []
 
-    def interrupted(run, seconds, score):
-        rounds.append(run.name)
-        return go_on(run, seconds, score) or len(rounds) == 2
+    def go_on(race, seconds, score):
+        turns.append(race)
+        if not begun:
+            raise KeyboardInterrupt
+        return original(race, seconds, score) or len(turns) == 2
 
-    go_on = Run.go_on
-    monkeypatch.setattr(Run, "go_on", interrupted)
+    original = Race.go_on
+    monkeypatch.setattr(Race, "go_on", go_on)
     options = (*SMALL[:6], "--budget", "10s", "--out", tmp_path / "page")
-    code, out, _ = run_pinntk("diagnose", "poisson1d", *options)
+    code, out, err = run_pinntk("diagnose", "poisson1d", *options)
     assert code == 130
-    assert len(rounds) == 2
+    assert len(turns) == (2 if begun else 1)
+    assert err == ("" if begun else "Error: interrupted\n")
     assert (tmp_path / "page" / "report.html").exists()
-    assert re.search(r"^baseline ", out, re.MULTILINE)
+    assert bool(re.search(r"^baseline ", out, re.MULTILINE)) == begun
 
 
 # --- train, resume, report -----------------------------------------------------------------------
@@ -198,7 +244,12 @@ def test_train_keeps_a_run_directory(trained):
     }
     directory = RunDirectory.open(run)
     assert [row.step for row in directory.rows()] == [0, 2, 4, 6]
-    assert directory.config["problem"] == "poisson1d:a=1"
+    assert directory.config["origin"] == {
+        "problem": "poisson1d:a=1",
+        "preset": None,
+        "options": {"width": 4, "depth": 1, "steps": 6, "log_every": 2},
+        "file_sha256": None,
+    }
     assert directory.config["command"][:2] == ["pinntk", "train"]
     assert directory.read_result()["seed"] == 5
 
@@ -210,7 +261,8 @@ def test_resuming_a_finished_run_changes_nothing(trained):
     assert (code, err) == (0, "")
     assert "Completed 6 steps" in out
     after = RunDirectory.open(run).read_result()
-    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    timed = {"seconds": 0, "compilation": 0}
+    assert {**after, **timed} == {**before, **timed}
     assert [row.step for row in RunDirectory.open(run).rows()] == [0, 2, 4, 6]
 
 
@@ -234,7 +286,7 @@ def test_train_without_out_writes_nothing(user_file, tmp_path, monkeypatch):
 
 def test_a_budget_ends_with_code_0_and_the_way_to_go_on(user_file, tmp_path):
     run = tmp_path / "run"
-    code, out, _ = run_pinntk("train", f"{user_file}:mine", "--budget", "0.001s", "--out", run)
+    code, out, _ = run_pinntk("train", f"{user_file}:setup", "--budget", "0.001s", "--out", run)
     assert code == 0
     assert "Stopped after 1 of 4 steps, when 0.001 s were used" in one_line(out)
     assert f"Go on with: pinntk resume {run}" in out
@@ -247,7 +299,7 @@ def test_a_budget_ends_with_code_0_and_the_way_to_go_on(user_file, tmp_path):
 
 def test_a_damaged_checkpoint_is_a_warning(user_file, tmp_path):
     run = tmp_path / "run"
-    run_pinntk("train", f"{user_file}:mine", "--checkpoint-every", 2, "--out", run)
+    run_pinntk("train", f"{user_file}:setup", "--checkpoint-every", 2, "--out", run)
     (run / "checkpoints" / "step-4.npz").write_bytes(b"")
     code, out, err = run_pinntk("resume", run)
     assert code == 0
@@ -257,73 +309,79 @@ def test_a_damaged_checkpoint_is_a_warning(user_file, tmp_path):
 
 def test_a_file_given_by_a_relative_path_is_found(user_file, monkeypatch):
     monkeypatch.chdir(user_file.parent)
-    code, out, _ = run_pinntk("train", "mine.py:mine")
+    code, out, _ = run_pinntk("train", "mine.py:setup")
     assert code == 0
-    assert out.startswith("mine.py:mine mlp 1×3 tanh")
+    assert out.startswith("mine.py:setup mlp 1×3 tanh")
+
+
+def test_optimizer_and_rule_may_come_from_a_file(user_file, tmp_path):
+    run = tmp_path / "run"
+    own = ("--optimizer", f"{user_file}:lion", "--weighting", f"{user_file}:Rule")
+    code, out, _ = run_pinntk("train", f"{user_file}:mine", *SMALL, *own, "--out", run)
+    assert code == 0
+    assert "weighting Rule" in one_line(out)
+    assert RunDirectory.open(run).read_result()["weights"] == {"ends": 7.0, "inside": 1.0}
+    assert run_pinntk("resume", run)[0] == 0
+
+
+def test_a_run_whose_optimizer_s_file_has_changed_is_refused(user_file, tmp_path):
+    run, file = tmp_path / "run", tmp_path / "own.py"
+    file.write_text("import optax, pinntk as pk\nlion = pk.FirstOrder(optax.lion(1e-3))\n")
+    options = ("--optimizer", f"{file}:lion", "--out", run)
+    assert run_pinntk("train", f"{user_file}:mine", *SMALL, *options)[0] == 0
+    file.write_text(file.read_text().replace("1e-3", "1e-2"))
+    code, _, err = run_pinntk("resume", run)
+    assert code == 2
+    assert "own.py has changed since" in one_line(err)
 
 
 # --- options -------------------------------------------------------------------------------------
 
 
-def test_options_override_the_preset():
-    paper = set_up("poisson1d", "paper").recipe
-    assert (paper.optimizer, paper.width, paper.steps) == ("sgd", 100, 40_000)
-    changed = set_up("poisson1d", "paper", {"width": 8, "steps": 5}).recipe
-    assert (changed.optimizer, changed.learning_rate) == ("sgd", 1e-5)  # still the preset's
-    assert (changed.width, changed.steps) == (8, 5)
-
-
-def test_every_option_of_train_reaches_the_run(monkeypatch):
+def stopped_by(monkeypatch):
+    """The options that reach `apply`, by the name of a command."""
     asked = {}
 
-    def stop(problem, preset, changes, seed):
-        asked.update(problem=problem, preset=preset, seed=seed, **changes)
+    def stop(setup, options, presets):
+        asked.update(options.given())
         raise PinntkError("enough", got="all", expected="no more")
 
-    monkeypatch.setattr(COMMANDS, "set_up", stop)
-    given = {
-        "preset": "paper",
-        "network": "modified-mlp",
-        "width": 8,
-        "depth": 2,
-        "activation": "sin",
-        "parametrization": "ntk",
-        "scaling": "none",
-        "fourier_features": 4,
-        "fourier_scale": 2.0,
-        "weighting": "ntk",
-        "every": 3,
-        "moving_average": 0.5,
-        "subsample": 9,
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "decay_rate": 0.9,
-        "decay_steps": 10,
-        "steps": 7,
-        "log_every": 2,
-        "dtype": "float64",
-        "seed": 3,
-    }
-    options = [part for k, v in given.items() for part in (f"--{k.replace('_', '-')}", v)]
-    code, _, err = run_pinntk("train", "wave1d:c=3", *options, "--weights", "velocity=2")
-    assert (code, err) == (2, "Error: enough: got all; expected no more.\n")
-    assert asked == {"problem": "wave1d:c=3", "weights": {"velocity": 2.0}, **given}
+    monkeypatch.setattr(commands, "apply", stop)
+    return asked
 
 
-def test_an_option_that_is_not_given_is_not_a_change(monkeypatch):
-    def stop(problem, preset, changes, seed):
-        raise PinntkError("changes", got=changes, expected="none")
-
-    monkeypatch.setattr(COMMANDS, "set_up", stop)
-    monkeypatch.setattr(COMMANDS, "plain_setup", stop)
+def test_every_option_reaches_the_setup(monkeypatch):
+    asked = stopped_by(monkeypatch)
+    values = {"int | None": 3, "float | None": 0.5, "str | None": "name", "bool | None": True}
+    numbers = {"a": 2.0, "b": 0.5}
+    given = {f.name: values.get(str(f.type), numbers) for f in dataclasses.fields(Options)}
+    words = []
+    for name, value in given.items():
+        text = {dict: "a=2,b=0.5", bool: None}.get(type(value), value)
+        words += [f"--{name.replace('_', '-')}", *([] if text is None else [text])]
     for command in ("train", "diagnose"):
-        assert "got {}" in run_pinntk(command, "poisson1d")[2]
+        asked.clear()
+        code, _, err = run_pinntk(command, "wave1d:c=3", *words)
+        assert (code, err) == (2, "Error: enough: got all; expected no more.\n")
+        assert asked == given
+        run_pinntk(command, "wave1d")
+        assert asked == given  # nothing more: what is not given is no change
+
+
+def test_options_override_the_preset(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(commands, "print_setup", lambda spec, setup, seed: seen.append(setup))
+    monkeypatch.setattr(commands, "start_run", lambda *_, **__: sys.exit(0))
+    run_pinntk("train", "poisson1d", "--preset", "paper", "--width", 8, "--steps", 5)
+    (changed,) = seen
+    paper = PROBLEMS["poisson1d"].presets["paper"]()
+    assert changed.training == paper.training.replace(steps=5)  # still the preset's optimizer
+    assert changed.network == paper.network.replace(width=8)
 
 
 @pytest.mark.parametrize(
     ("options", "weights"),
     [
-        (None, None),
         ([], None),
         (["boundary=100"], {"boundary": 100.0}),
         (["a=1,b=2.5e-3"], {"a": 1.0, "b": 2.5e-3}),
@@ -332,7 +390,7 @@ def test_an_option_that_is_not_given_is_not_a_change(monkeypatch):
     ],
 )
 def test_weights_are_repeated_or_separated_by_commas(options, weights):
-    assert parse_weights(options) == weights
+    assert parse_numbers("weight", "--weights", options) == weights
 
 
 @pytest.mark.parametrize(
@@ -344,19 +402,48 @@ def test_budgets_are_seconds_minutes_or_hours(text, seconds):
     assert parse_budget(None) is None
 
 
-# --- interruptions ------------------------------------------------------------------------------
+# --- interruptions and warnings -----------------------------------------------------------------
 
 
-def test_ctrl_c_before_the_training_is_130_too(monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(COMMANDS, "set_up", interrupted)
-    code, _, err = run_pinntk("train", "poisson1d")
-    assert code == 130
-    assert "Traceback" not in err
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_training_ends_with_one_line(monkeypatch, sent, code):
+    monkeypatch.setattr(commands, "load", lambda *_: os.kill(os.getpid(), sent))
+    assert run_pinntk("train", "poisson1d") == (code, "", "Error: interrupted\n")
 
 
-def test_a_terminal_signal_is_like_ctrl_c(monkeypatch):
-    monkeypatch.setattr(COMMANDS, "set_up", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    assert run_pinntk("train", "poisson1d")[0] == 130
+INTERRUPTED_IMPORT = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+import pinntk_command
+pinntk_command.main()
+"""
+
+
+@pytest.mark.parametrize("module", ["jax", "pinntk.cli.app"])
+def test_ctrl_c_while_the_command_is_loaded_ends_with_one_line(module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, module],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Error: interrupted\n")
+
+
+def test_warnings_are_lines_without_places_in_files(monkeypatch):
+    def warn(*_):
+        for _ in range(2):
+            warnings.warn("somewhat odd", UserWarning, stacklevel=1)
+        raise PinntkError("enough", got="all", expected="no more")
+
+    monkeypatch.setattr(commands, "apply", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        err = run_pinntk("train", "poisson1d")[2]
+    assert err == "Warning: somewhat odd\nError: enough: got all; expected no more.\n"

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from pinntk.runs import reopen, trained_model
 
 import pinntk as pk
 from command import one_line, run_pinntk
 from helpers import assert_close, mlp, sample
 from pinntk.errors import PinntkError, ResidualError
-from pinntk.jacobian import apply, dense, jacobian, parameters_by_name, trainable
-from pinntk.runs import reopen, trained_model
+from pinntk.jacobian import dense, jacobian, jvp, parameters_by_name, trainable
 from pinntk.training import build_model
 
 KEY = jax.random.key(3)
@@ -132,7 +132,7 @@ def test_every_form_of_the_jacobian_has_the_coefficients(make, form, x64):
     oracle = dense(problem, model, batch)
     flat, unravel = ravel_pytree(oracle.parameters)
     direction = jax.random.normal(KEY, flat.shape)
-    found = apply(jacobian(problem, model, batch, form=form), unravel(direction))
+    found = jvp(jacobian(problem, model, batch, form=form), unravel(direction))
     for name, block in oracle.blocks.items():
         assert_close(found[name], block @ direction)
 

@@ -21,10 +21,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pinntk
-from pinntk.cli import app
+from pinntk.cli.app import app
+from pinntk.cli.loading import load
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS
-from pinntk.problems.loading import load_problem
+from pinntk.library import PROBLEMS
 from test_architecture import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -112,9 +112,14 @@ WITH_PYTHON = [page for page in PAGES if any(block.language == "python" for bloc
 def test_python_blocks_print_what_the_page_says(page, folder):
     for printed, promised in run_blocks(page, folder):
         assert agree(printed, promised), f"printed:\n{printed}\nthe page says:\n{promised}"
-        errors = [float(e) for e in re.findall(r"relative L2 error (\S+e-?\d+)", printed)]
-        if len(errors) == 2:  # the README's: before and after the cure
-            assert errors[1] < errors[0] / 3
+
+
+def test_the_readme_s_cure_cures(folder):
+    """Its numbers may differ by `FACTOR`; what they say may not."""
+    said = "".join(printed for printed, _ in run_blocks(ROOT / "README.md", folder))
+    errors = [float(e) for e in re.findall(r"relative L2 error (\d\S*?e[+-]\d+)", said)]
+    assert len(errors) == 2
+    assert errors[1] < errors[0] / 100
 
 
 def console_examples() -> Iterator[tuple[Path, str, str]]:
@@ -180,7 +185,7 @@ def check_command(command: str, files: set[str]) -> None:
         preset = words[words.index("--preset") + 1] if "--preset" in words else None
         file = words[0].partition(":")[0]
         if file not in files:
-            load_problem(str(ROOT / words[0]) if ".py:" in words[0] else words[0], preset)
+            load(str(ROOT / words[0]) if ".py:" in words[0] else words[0], preset)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

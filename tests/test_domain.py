@@ -248,6 +248,7 @@ def test_a_corner_takes_the_normal_of_the_first_part_and_a_point_inside_none():
         (8, None, [3, 3, 2]),
         (8, [2, 1, 1], [4, 2, 2]),
         (9, [1, 1, 2], [3, 2, 4]),
+        (128, [1, 1, 1000], [1, 1, 126]),  # a small share is one point, not none
     ],
 )
 def test_a_union_shares_its_points_out(n, shares, counts):
@@ -346,7 +347,7 @@ def test_a_space_time_needs_a_time():
 
 
 def test_a_space_time_without_space_has_no_walls():
-    with pytest.raises(PinntkError, match=r"walls: got SpaceTime\(t=\(0.0, 1.0\)\)"):
+    with pytest.raises(PinntkError, match=r"walls: got Box\(t=\(0.0, 1.0\)\)"):
         SpaceTime(t=(0, 1)).walls()
 
 
@@ -385,7 +386,9 @@ def test_a_union_needs_parts_of_the_same_coordinates():
         Union([Box(x=(0, 1), y=(0, 1)), Box(y=(0, 1), x=(0, 1))])
 
 
-@pytest.mark.parametrize("shares", [[1], [1, 0], [1, -2], [1, 2, 3]])
+@pytest.mark.parametrize(
+    "shares", [[1], [1, 0], [1, -2], [1, 2, 3], [1.5, 1], [True, 1], ["a", "b"], 3]
+)
 def test_bad_shares_are_refused(shares):
     with pytest.raises(PinntkError, match=r"shares: got .*expected 2 positive numbers"):
         Union([Box(x=(0, 1)), Box(x=(1, 2))], shares)
@@ -394,10 +397,10 @@ def test_bad_shares_are_refused(shares):
 def test_too_few_points_for_a_union_are_refused():
     with pytest.raises(PinntkError) as error:
         draw(Box(x=(0, 1), y=(0, 1)).faces(), Sobol(), 3)
-    assert message(error) == "points: got 3; expected at least 4, one per part and share."
+    assert message(error) == "points: got 3; expected at least 4, one for every part."
 
 
 def test_regions_show_what_they_are():
     box = SpaceTime(x=(0, 1), t=(0, 2))
-    assert repr(box) == "SpaceTime(x=(0.0, 1.0), t=(0.0, 2.0))"
+    assert repr(box) == "Box(x=(0.0, 1.0), t=(0.0, 2.0))"
     assert repr(box.walls()) == "Union([Box(x=0.0, t=(0.0, 2.0)), Box(x=1.0, t=(0.0, 2.0))])"

@@ -12,8 +12,8 @@ from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import Interval
 from pinntk.errors import PinntkError
 from pinntk.kernel import dynamics, parting, tangent_kernel
+from pinntk.library import poisson1d
 from pinntk.problem import Problem
-from pinntk.problems import poisson1d
 from pinntk.weighting import Fixed
 
 WEIGHTS = {"ends": 7.0, "inside": 0.5}
@@ -43,9 +43,7 @@ def trained(rate, steps, weights=WEIGHTS):
     result = pk.train(
         problem,
         model,
-        optimizer=pk.gradient_descent(rate),
-        weighting=Fixed(weights),
-        steps=steps,
+        pk.Training(pk.gradient_descent(rate), weighting=Fixed(weights), steps=steps),
         key=jax.random.key(0),
         batch=batch,
     )
@@ -113,9 +111,7 @@ def test_the_way_of_the_parameters(steps, x64):
     result = pk.train(
         problem,
         model,
-        optimizer=pk.gradient_descent(rate),
-        weighting=Fixed(WEIGHTS),
-        steps=steps,
+        pk.Training(pk.gradient_descent(rate), weighting=Fixed(WEIGHTS), steps=steps),
         key=jax.random.key(0),
         batch=batch,
     )
@@ -152,8 +148,7 @@ def test_a_small_pinn_follows_its_kernel_at_first(x64):
     result = pk.train(
         problem,
         model,
-        optimizer=pk.gradient_descent(rate),
-        steps=20,
+        pk.Training(pk.gradient_descent(rate), steps=20),
         key=jax.random.key(0),
         batch=batch,
     )

@@ -11,15 +11,15 @@ from pinntk.errors import PinntkError
 from pinntk.jacobian import (
     FORMS,
     Use,
-    apply,
-    apply_transpose,
     block_traces,
     choose,
     dense,
     diagonal,
     factored,
     gram,
+    jvp,
     trainable,
+    vjp,
 )
 from pinntk.nets import MLP
 
@@ -50,8 +50,8 @@ def test_every_form_agrees_with_the_dense_one(name, form, x64):
         return (
             gram(jacobian).matrix,
             diagonal(jacobian),
-            apply(jacobian, direction),
-            apply_transpose(jacobian, vectors),
+            jvp(jacobian, direction),
+            vjp(jacobian, vectors),
         )
 
     mine, expected = everything(model, batch, form), everything(model, batch, "dense")

@@ -13,8 +13,6 @@ from helpers import CASES, NETWORKS, assert_close, double_case, poisson, sample,
 from pinntk.jacobian import (
     FORMS,
     Use,
-    apply,
-    apply_transpose,
     block_traces,
     cast,
     choose,
@@ -24,27 +22,29 @@ from pinntk.jacobian import (
     gram,
     implicit,
     jacobian,
+    jvp,
     symmetric_product,
     trainable,
+    vjp,
 )
+from pinntk.library import PROBLEMS
 from pinntk.nets import MLP
+from pinntk.paper.sweep import first_points
 from pinntk.problem import Sample
-from pinntk.problems import PROBLEMS, library_problem
-from pinntk.training.compiled import first_points
 
-FACTORED = sys.modules["pinntk.jacobian.factored"]
-PRODUCTS = sys.modules["pinntk.jacobian.products"]
+PLANS = sys.modules["pinntk.jacobian.plans"]
+TILES = sys.modules["pinntk.jacobian.tiles"]
 
 
 @pytest.fixture
 def all_products_factored(monkeypatch):
     """Also those of narrow networks, for which it would not pay."""
-    monkeypatch.setattr(PRODUCTS, "_pays", lambda matrix, use: True)
+    monkeypatch.setattr(PLANS, "_pays", lambda matrix, use: True)
 
 
 def few_points(name, network):
     """A library problem with three points of every condition and a small network for it."""
-    problem = library_problem(name)
+    problem = PROBLEMS[name].problem()
     outputs = len(problem.fields)
     d = len(problem.domain.coordinates)
     model = NETWORKS[network](jax.random.key(3), d, None if outputs == 1 else outputs)
@@ -139,7 +139,7 @@ def test_identities(name, form, x64, all_products_factored):
         backwards = build({last: jax.tree.map(lambda a: a[::-1], batch[last])})
         vectors = {n: jnp.sin(jnp.arange(1.0, rows + 1)) for n, rows in j.rows.items()}
         kernels = gram(j), gram(j, moved), gram(moved, j), gram(alone), gram(alone, moved)
-        products = vectors, apply(j, direction), apply_transpose(j, vectors)
+        products = vectors, jvp(j, direction), vjp(j, vectors)
         return kernels, gram(backwards).matrix, block_traces(j), products
 
     kernels, turned, traces, (vectors, images, back) = compiled_quickly(everything, batch)(batch)
@@ -169,8 +169,8 @@ def test_identities(name, form, x64, all_products_factored):
 def test_tiles_of_any_size_give_the_same(rows, tiles, x64, monkeypatch, all_products_factored):
     """One point at a time, a remainder, and one tile for all; also between two sets of points."""
     case, batch = double_case("wave")
-    monkeypatch.setattr(FACTORED, "TILE_ROWS", rows)
-    monkeypatch.setattr(FACTORED, "TILES", tiles)
+    monkeypatch.setattr(TILES, "TILE_ROWS", rows)
+    monkeypatch.setattr(TILES, "TILES", tiles)
 
     def kernels(batch):
         for build in (factored, dense):
@@ -254,7 +254,7 @@ def test_memory_beside_the_kernel_is_bounded(points, width):
     model = MLP(1, width=width, depth=2, key=jax.random.key(0))
     residual = Sample(jnp.linspace(0, 1, points)[:, None], None)
     held = choose(problem, model, {"residual": residual}).costs["factored"].held
-    bound = 2 * held + 4 * FACTORED.TILE_ROWS**2 * 4
+    bound = 2 * held + 4 * TILES.TILE_ROWS**2 * 4
     assert temporary_bytes("factored", points, width) < bound
     assert temporary_bytes("dense", points, width) > 2 * bound or width == 64
     assert 3**2 * points**2 * 4 > bound or points == 1000

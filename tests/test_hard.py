@@ -7,26 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pinntk.conditions import Condition
-from pinntk.domain import Box, Interval, Points, Union
+import pinntk as pk
+from pinntk.domain import Box
 from pinntk.errors import PinntkError
+from pinntk.jacobian import cast
+from pinntk.library import PROBLEMS, heat1d, helmholtz2d, kdv1d, poisson1d
 from pinntk.nets import MLP, Constrained, PeriodicFeatures
 from pinntk.optim import Cholesky, NaturalGradient
-from pinntk.problem import HardConstraints, Problem
-from pinntk.problems import PROBLEMS, library_problem
-from pinntk.recipe import Recipe, natural
-from pinntk.runs import set_up
-from pinntk.training import build_model
+from pinntk.problem import HardConstraints
+from pinntk.training import Network, no_scaling, standard_scaling, unit_scaling
 
-WITH_HARD_FORM = [name for name, entry in PROBLEMS.items() if entry.factory().hard]
+WITH_HARD_FORM = [name for name, entry in PROBLEMS.items() if entry.problem().hard]
 
 
 def build(name, hard, **changes):
-    problem = library_problem(name)
-    recipe = problem.natural.replace(hard=hard, width=5, depth=1, points={}, **changes)
-    used = problem.hardened() if hard else problem
+    entry = PROBLEMS[name]
+    problem, network = entry.problem(), entry.presets["natural-gradient"]().network
+    network = network.replace(hard=hard, width=5, depth=1, **changes)
     batch = problem.sample(jax.random.key(1), jnp.float64)
-    return problem, used, build_model(recipe, used, batch, jax.random.key(0)), batch
+    used = network.reduced(problem)
+    model = network.network(used, batch, jax.random.key(0))
+    return problem, used, cast(model, jnp.float64), batch
 
 
 def test_the_library_has_problems_with_hard_conditions():
@@ -65,7 +66,7 @@ def test_periodic_features_have_the_period_and_all_waves(x64):
 
 
 def test_the_period_is_that_of_the_domain_whatever_the_scaling(x64):
-    for scaling, stretch in (("unit", 3.0), ("none", 1.0), ("standard", 0.5)):
+    for scaling, stretch in ((unit_scaling, 3.0), (no_scaling, 1.0), (standard_scaling, 0.5)):
         _, _, model, _ = build("convection1d", True, scaling=scaling, input_scale=stretch)
         u = lambda x, t, m=model: float(m(jnp.array([x, t])))
         assert abs(u(0.3, 0.4) - u(0.3 + 2 * np.pi, 0.4)) < 1e-13
@@ -84,77 +85,57 @@ def test_an_ansatz_acts_on_the_network_s_value():
         np.testing.assert_allclose(other, 0.3 * leaf, rtol=1e-6)
 
 
+def draw(network, problem):
+    return network.network(problem, {}, jax.random.key(0))
+
+
 def test_what_cannot_be_hard_is_explained():
     with pytest.raises(PinntkError, match="poisson1d, which has no hard form"):
-        set_up("poisson1d", None, {"hard": True})
-    problem = library_problem("heat1d")
+        Network(hard=True).reduced(poisson1d())
+    problem = heat1d()
     wrong = dataclasses.replace(problem, hard=HardConstraints(("walls",)))
     with pytest.raises(PinntkError, match="expected one of boundary, initial, residual"):
         wrong.hardened()
     with pytest.raises(PinntkError, match="coordinate: got 'y'"):
         dataclasses.replace(problem, hard=HardConstraints((), periodic=("y",)))
     with pytest.raises(PinntkError, match="fourier_features: got 8; expected 0 with a network"):
-        set_up("kdv1d", None, {"hard": True, "fourier_features": 8})
+        draw(Network(hard=True, fourier_features=8), kdv1d())
     with pytest.raises(PinntkError, match="harmonics"):
-        set_up("kdv1d", None, {"hard": True, "harmonics": 0})
+        Network(hard=True, harmonics=0)
     square = Box(x=(0.0, 1.0), y=(0.0, 4.0))
     torus = dataclasses.replace(
-        library_problem("helmholtz2d"),
+        helmholtz2d(),
         domain=square,
         conditions=[dataclasses.replace(problem.conditions[2], name="r", where=square)],
         hard=HardConstraints((), periodic=("x", "y")),
     )
-    build_model(Recipe(hard=True), torus, {}, jax.random.key(0))  # both have the period 2 scaled
-    with pytest.raises(PinntkError, match="unit, where several coordinates are periodic"):
-        build_model(Recipe(hard=True, scaling="none"), torus, {}, jax.random.key(0))
+    draw(Network(hard=True), torus)  # both have the period 2 scaled
+    with pytest.raises(
+        PinntkError, match="scaling: got no_scaling; expected unit_scaling, where several"
+    ):
+        draw(Network(hard=True, scaling=no_scaling), torus)
 
 
-def test_a_domain_without_extents_has_no_period():
-    """Scattered points or a union: said as an error, whatever the scaling."""
-    rod = Interval(x=(0.0, 1.0))
-    scattered = Points(np.linspace(0.0, 1.0, 5)[:, None], ("x",))
-    for domain, kind in ((scattered, "Points"), (Union([rod]), "Union")):
-        fit = Condition("fit", lambda u, x: u(x), domain, 5)
-        problem = Problem("p", domain, [fit], hard=HardConstraints((), periodic=("x",)))
-        with pytest.raises(PinntkError, match=f"hard: got .* periodic in x on a {kind}"):
-            build_model(Recipe(hard=True, scaling="none"), problem, {}, jax.random.key(0))
-    ring = dataclasses.replace(
-        problem, domain=rod, conditions=[dataclasses.replace(fit, where=rod)]
-    )
-    build_model(Recipe(hard=True, scaling="none"), ring, {}, jax.random.key(0))  # control
-
-
-def test_the_natural_recipe_is_a_recipe_and_says_its_settings():
-    recipe = natural(width=7)
-    assert (recipe.width, recipe.optimizer, recipe.dtype) == (7, "natural-gradient", "float64")
-    assert Recipe.from_dict(recipe.as_dict()) == recipe
-    with pytest.raises(PinntkError, match="hard: got 1; expected true or false"):
-        Recipe(hard=1)
+def test_the_network_of_the_natural_gradient_is_small_and_can_be_changed():
+    setup = pk.natural_setup(kdv1d(), width=7, hard=True)
+    assert (setup.network.width, setup.network.depth, setup.dtype) == (7, 2, "float64")
+    with pk.precision("float64"):
+        start = setup.start()
+    assert start.problem.names == ("residual",)
+    assert setup.problem.names == ("initial", "periodic", "residual")
     with pytest.raises(PinntkError, match="width: got True; expected a whole number"):
-        Recipe(width=True)
-
-
-def test_the_optimiser_asked_for_decides_on_the_settings():
-    with jax.enable_x64(True):
-        setup = set_up("wave1d", None, {"optimizer": "natural-gradient", "width": 6})
-        assert setup.recipe == setup.problem.natural.replace(width=6)
-        assert len(setup.batch["residual"].points) == setup.recipe.points["residual"]
-        fewer = {"optimizer": "natural-gradient", "points": {"residual": 30}}
-        assert len(set_up("wave1d", None, fewer).batch["residual"].points) == 30
-    plain = set_up("wave1d", None, {"width": 6})
-    assert plain.recipe == plain.problem.recipe.replace(width=6)
+        pk.natural_setup(kdv1d(), width=True)
     with pytest.raises(PinntkError, match="condition: got 'residul'"):
-        set_up("wave1d", None, {"points": {"residul": 3}})
-    with pytest.raises(PinntkError, match="points of 'residual': got 2"):
-        set_up("wave1d", None, {"points": {"residual": 2.5}})
+        pk.natural_setup(kdv1d(), points={"residul": 3})
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_library_s_settings_for_the_natural_gradient_have_enough_points(name):
     """More residuals than parameters, so that no bare run begins with a warning; float64."""
-    with jax.enable_x64(True):
-        setup = set_up(name, None, {"optimizer": "natural-gradient"})
-        found = NaturalGradient().plan(setup.problem, setup.model, setup.batch)
+    setup = PROBLEMS[name].presets["natural-gradient"]()
+    with pk.precision(setup.dtype):
+        start = setup.start()
+        found = NaturalGradient().plan(start.problem, start.model, start.batch)
         assert found.solver == Cholesky("parameters")
         assert found.residuals > found.parameters
-        assert jax.tree.leaves(setup.batch)[0].dtype == jnp.float64
+        assert jax.tree.leaves(start.batch)[0].dtype == jnp.float64

@@ -22,11 +22,11 @@ from pinntk.kernel import (
     limit_solution,
     tangent_kernel,
 )
+from pinntk.library import burgers1d, poisson1d, taylor_green2d, wave1d
 from pinntk.nets import MLP, FourierFeatures, InputScaling, NTKParametrization
 from pinntk.paper.limit import one_hidden_layer
+from pinntk.paper.sweep import first_points
 from pinntk.problem import Problem, Sample
-from pinntk.problems import burgers1d, poisson1d, taylor_green2d, wave1d
-from pinntk.training import first_points
 
 FUNCTIONS = {Tanh: jnp.tanh, Sine: jnp.sin, Erf: jax.scipy.special.erf}
 COVARIANCES = [(1.3, 0.7, 0.2), (1.0, 2.0, -1.1), (1.5, 1.5, 1.5), (0.5, 2.0, 1.0)]

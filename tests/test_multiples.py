@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import assert_close, mlp
-from pinntk.jacobian.multiples import Multiple, evaluate, scaled
+from pinntk.program import Multiple, evaluate, scaled
 from programs import plan_of, setting
 
 W = np.random.default_rng(0).normal(size=(3, 3))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from helpers import CASES, LinearModel, mlp, poisson, sample, wave
+from helpers import CASES, LinearModel, mlp, poisson, sample, train_with, wave
 from pinntk.conditions import Condition
 from pinntk.domain import Interval
 from pinntk.errors import MemoryLimitError, PinntkError, PinntkWarning
@@ -28,7 +28,7 @@ from pinntk.optim import (
 from pinntk.optim.linear import cholesky, nystrom, residual_form, residual_space
 from pinntk.optim.solvers import plan
 from pinntk.problem import Problem
-from pinntk.training import Outcome, train
+from pinntk.training import Outcome
 from pinntk.weighting import Fixed
 
 SPACES = {
@@ -73,9 +73,12 @@ def test_a_step_is_the_regularised_least_squares_solution(x64, name, solver):
     objective, parameters, r, j = prepared(name)
     optimizer = NaturalGradient(acceleration=False, solver=SPACES[solver])
     state = optimizer.init(parameters)._replace(damping=jnp.asarray(50.0))
-    after, state, losses = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
-    taken = ravel_pytree(after)[0] - ravel_pytree(parameters)[0]
-    assert Status(int(state.status)) is Status.RUNNING
+    done = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
+    taken = ravel_pytree(done.parameters)[0] - ravel_pytree(parameters)[0]
+    assert Status(int(done.status)) is Status.RUNNING
+    assert set(done.metrics) == {"damping"}
+    assert float(done.metrics["damping"]) == 50.0
+    losses = done.losses
     np.testing.assert_allclose(taken, ridge(j, r, 50.0), rtol=0, atol=1e-9 * np.abs(taken).max())
     # Another damping, or residuals without their weights, are another step.
     assert np.abs(taken - ridge(j, r, 55.0)).max() > 1e-3 * np.abs(taken).max()
@@ -90,7 +93,7 @@ def test_the_acceleration_is_the_second_derivative_along_the_step(x64, solver):
     optimizer = NaturalGradient(solver=SPACES[solver])
     mu = 50.0
     state = optimizer.init(parameters)._replace(damping=jnp.asarray(mu))
-    after, _, _ = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
+    after, _, _ = jax.jit(lambda p, s: optimizer.step(p, s, objective)[:3])(parameters, state)
     theta, unravel = ravel_pytree(parameters)
     step = ridge(j, r, mu)
     at = lambda t: np.asarray(objective.residuals(unravel(theta + t * step)))
@@ -116,7 +119,7 @@ def exponential():
 def test_a_linear_model_is_solved_in_a_few_steps(x64):
     """Least squares by NumPy, from rows that are written down here."""
     problem, model, batch = exponential()
-    result = train(
+    result = train_with(
         problem, model, optimizer=NaturalGradient(), steps=40, key=jax.random.key(0), batch=batch
     )
     x = np.asarray(batch["fit"].points)[:, 0]
@@ -130,7 +133,7 @@ def test_the_damping_follows_the_gain(x64):
     objective, parameters, _, _ = setting("poisson", LinearModel(jnp.ones(6)))
     optimizer = NaturalGradient()
     state = optimizer.init(parameters)._replace(damping=jnp.asarray(1.0))
-    _, after, _ = optimizer.step(parameters, state, objective)
+    after = optimizer.step(parameters, state, objective).state
     np.testing.assert_allclose(after.damping, 0.2, rtol=1e-9)
 
 
@@ -158,17 +161,17 @@ def test_a_trial_point_with_nan_is_refused(x64):
     # The undamped step goes to 200 − 200·2.3 < 0, where the residual is NaN.
     raw = 200.0 * (1 + 3.0 - np.log(200.0))
     assert raw < 0
-    after, state, _ = optimizer.step(parameters, optimizer.init(parameters), objective)
+    after, state, *_ = optimizer.step(parameters, optimizer.init(parameters), objective)
     assert float(after.value) > 0
     assert float(state.damping) > 1e-3 / 200.0**2
-    result = train(problem, model, optimizer=optimizer, steps=60, key=jax.random.key(0))
+    result = train_with(problem, model, optimizer=optimizer, steps=60, key=jax.random.key(0))
     np.testing.assert_allclose(result.model.value, np.exp(3.0), rtol=1e-9)
 
 
 def test_where_no_step_helps_the_run_says_that_it_stalled(x64):
     domain = Interval(x=(0.0, 1.0))
     flat = Condition("flat", lambda u, x: u.d("x")(x) * 1e-9 + 1.0, domain, 4)
-    result = train(
+    result = train_with(
         Problem("flat", domain, [flat]),
         LinearModel(jnp.full(3, 1e-3)),
         optimizer=NaturalGradient(damping=1e12),
@@ -191,11 +194,11 @@ def test_where_no_step_helps_the_run_says_that_it_stalled(x64):
 def test_a_run_that_converged_says_why(x64, tolerance, reason):
     problem, model, _ = exponential()
     optimizer = NaturalGradient(**tolerance)
-    result = train(problem, model, optimizer=optimizer, steps=500, key=jax.random.key(0))
+    result = train_with(problem, model, optimizer=optimizer, steps=500, key=jax.random.key(0))
     assert result.outcome is Outcome.CONVERGED
     assert result.message == f"converged after {result.steps} of 500 steps: {reason}"
     assert result.history[-1].step == result.steps < 500
-    assert result.history[-1].damping > 0
+    assert result.history[-1].metrics["damping"] > 0
 
 
 def test_it_goes_where_adam_does_not(x64):
@@ -203,8 +206,8 @@ def test_it_goes_where_adam_does_not(x64):
     problem = poisson().with_points({"residual": 64})
     model = cast(mlp(jax.random.key(1), 1), jnp.float64)
     options = {"steps": 150, "key": jax.random.key(0)}
-    cured = train(problem, model, optimizer=NaturalGradient(), **options)
-    plain = train(problem, model, optimizer=adam(1e-2), **options)
+    cured = train_with(problem, model, optimizer=NaturalGradient(), **options)
+    plain = train_with(problem, model, optimizer=adam(1e-2), **options)
     assert cured.relative_l2 < 1e-6
     assert plain.relative_l2 > 1e-3
 
@@ -213,8 +216,8 @@ def test_weights_change_the_objective(x64):
     problem = poisson().with_points({"residual": 64})
     model = cast(mlp(jax.random.key(1), 1), jnp.float64)
     options = {"optimizer": NaturalGradient(), "steps": 3, "key": jax.random.key(0)}
-    even = train(problem, model, **options)
-    heavy = train(problem, model, weighting=Fixed({"boundary": 1e4}), **options)
+    even = train_with(problem, model, **options)
+    heavy = train_with(problem, model, weighting=Fixed({"boundary": 1e4}), **options)
     assert heavy.losses["boundary"] < 1e-2 * even.losses["boundary"]
 
 
@@ -253,7 +256,7 @@ def test_spring_solves_for_the_vector_nearest_to_the_step_before(x64):
     optimizer = SPRING(damping=1e-2, momentum=0.7, step_length=0.5)
     before = np.random.default_rng(0).normal(size=j.shape[1])
     state = optimizer.init(parameters)._replace(direction=jnp.asarray(before))
-    after, state, _ = jax.jit(lambda p, s: optimizer.step(p, s, objective))(parameters, state)
+    after, state, _ = jax.jit(lambda p, s: optimizer.step(p, s, objective)[:3])(parameters, state)
     mu = 1e-2 * np.trace(j @ j.T) / len(j)
     rows = np.concatenate([j, np.sqrt(mu) * np.eye(j.shape[1])])
     aim = np.concatenate([-r, np.sqrt(mu) * 0.7 * before])
@@ -273,7 +276,7 @@ def test_spring_trains_a_wide_network_on_few_points_at_a_time(x64):
         {"u": 48, "ut": 16, "residual": 64}
     )
     model = cast(MLP(2, width=64, depth=2, key=jax.random.key(0)), jnp.float64)
-    result = train(problem, model, optimizer=SPRING(), steps=60, key=jax.random.key(0))
+    result = train_with(problem, model, optimizer=SPRING(), steps=60, key=jax.random.key(0))
     assert result.relative_l2 < 0.05
     assert result.relative_l2 < 0.1 * result.history[0].relative_l2
 
@@ -324,7 +327,7 @@ def test_the_plan_counts_the_jacobian_that_residual_space_holds(x64):
 
 def test_float32_and_too_few_points_are_said():
     with pytest.warns(PinntkWarning) as caught:
-        result = train(
+        result = train_with(
             poisson(),
             mlp(jax.random.key(1), 1),
             optimizer=NaturalGradient(),
@@ -341,7 +344,7 @@ def test_float32_and_too_few_points_are_said():
 def test_an_overfitted_residual_is_said(x64):
     """u'' = −π² sin πx at seven points, with 46 parameters: fitted there, and wrong between them."""
     with pytest.warns(PinntkWarning, match="residuals for"):
-        result = train(
+        result = train_with(
             poisson(),
             cast(mlp(jax.random.key(1), 1), jnp.float64),
             optimizer=NaturalGradient(),
@@ -350,7 +353,7 @@ def test_an_overfitted_residual_is_said(x64):
         )
     assert result.held_out["residual"] > 100 * result.losses["residual"]
     assert any(note.startswith("Overfitted") and "'residual'" in note for note in result.notes)
-    many = train(
+    many = train_with(
         poisson().with_points({"residual": 128}),
         cast(mlp(jax.random.key(1), 1), jnp.float64),
         optimizer=NaturalGradient(),

@@ -99,7 +99,11 @@ def test_an_mlp_is_its_formula(parametrization):
     hidden = POINT.astype(np.float64)
     for i, layer in enumerate(model.layers):
         weight, bias = np.asarray(layer.weight, np.float64), np.asarray(layer.bias, np.float64)
-        factor = 1.0 if isinstance(parametrization, Standard) else 1 / np.sqrt(weight.shape[0])
+        factor = (
+            1.0
+            if isinstance(parametrization, StandardParametrization)
+            else 1 / np.sqrt(weight.shape[0])
+        )
         hidden = factor * (hidden @ weight) + bias
         hidden = hidden if i == 2 else np.sin(hidden)
     assert_close(model(POINT), np.float32(hidden[0]))

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from pinntk.problems import poisson1d_paper
+from pinntk.runs import set_up, start_run, trained_model
 
 import pinntk as pk
 from command import one_line, run_pinntk
@@ -20,8 +22,6 @@ from pinntk.paper.bias import dominant_frequency, several_modes, steps_to
 from pinntk.paper.drift import fit_exponent
 from pinntk.paper.sweep import draw_models, model_of, train_many
 from pinntk.paper.training import trained
-from pinntk.problems import poisson1d_paper
-from pinntk.runs import set_up, start_run, trained_model
 from pinntk.training import progress_bar
 from pinntk.weighting import Fixed, NTKWeights
 

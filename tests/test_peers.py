@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from pinntk.runs import set_up
 
 from pinntk.jacobian import trainable
-from pinntk.runs import set_up
 from pinntk.training import start
 from pinntk.training.compiled import compile_chunk
 from pinntk.weighting import Fixed

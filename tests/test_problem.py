@@ -329,10 +329,34 @@ def test_test_points_of_given_points_are_those_points():
 
 def test_a_condition_beyond_the_domain_is_refused():
     domain, wide = Interval(x=(0, 1)), Interval(x=(0, 2))
-    with pytest.raises(
-        PinntkError, match=r"'far': got Interval.*, which reaches outside the domain"
-    ):
+    with pytest.raises(PinntkError, match=r"'far': got Box.*, which reaches outside the domain"):
         Problem("p", domain, [dirichlet("far", wide, 0.0, 4)])
     with pytest.raises(PinntkError, match=r"'far': got Box.*, which reaches outside the domain"):
         Problem("p", domain, [dirichlet("far", wide.faces(), 0.0, 4)])
     Problem("p", wide, [dirichlet("near", domain, 0.0, 4)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("uv", "fields: got 'uv'; expected a tuple with a name for each component of the unknown. "
+               "Write fields=('uv',) for one component."),
+        (("u", "u"), "fields: got two named 'u'; expected distinct names."),
+        (None, "fields: got None; expected a tuple"),
+        ((), "fields: got (); expected a tuple"),
+        (("u", 1), "fields: got ('u', 1); expected a tuple"),
+    ],
+)  # fmt: skip
+def test_fields_are_names(fields, words):
+    with pytest.raises(PinntkError) as error:
+        Problem("p", LINE, [dirichlet("wall", LINE, 0.0, 2)], fields)
+    assert words in str(error.value)
+
+
+def test_a_list_of_fields_is_a_tuple_of_fields():
+    assert Problem("p", LINE, [dirichlet("wall", LINE, 0.0, 2)], ["u", "v"]).fields == ("u", "v")
+
+
+def test_a_sampler_is_an_object():
+    with pytest.raises(PinntkError, match="sampler of condition 'wall': got 'sobol'; expected a s"):
+        dirichlet("wall", LINE, 0.0, 2, sampler="sobol")

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+import pinntk as pk
 from pinntk.calculus import Field
 from pinntk.errors import PinntkError
-from pinntk.problems import PROBLEMS, burgers, cole_hopf, library_problem
-from pinntk.problems.registry import parse_number
-from pinntk.training import build_model, build_optimizer, build_weighting
+from pinntk.library import PROBLEMS, burgers, cole_hopf, parameters
+from pinntk.nets import StandardParametrization, lecun
+from pinntk.optim import Adaptive, GradientDescent, SecondOrder, rate_of
+from pinntk.weighting import Fixed, NTKWeights
 
 POINTS = 40
+#: None stands for the problem itself.
 CASES = [(name, None) for name in PROBLEMS] + [("poisson1d", "paper"), ("wave1d", "paper")]
+PRESETS = [(name, preset) for name, entry in PROBLEMS.items() for preset in entry.presets]
 CONDITIONS = {
     "poisson1d": ("boundary", "residual"),
     "wave1d": ("values", "velocity", "residual"),
@@ -36,21 +40,21 @@ CONDITIONS = {
 }
 #: The same problem with another parameter, and the conditions that its solution violates.
 OTHERS = {
-    "poisson1d:a=2": ("residual",),
-    "wave1d:c=3": ("residual",),
-    "wave1d:a=3": ("values",),
-    "helmholtz2d:a2=3": ("residual",),
-    "helmholtz2d:a1=2": ("residual",),
-    "heat1d:kappa=0.11": ("residual",),
-    "advection1d:c=1.1": ("residual",),
-    "convection1d:beta=51": ("residual",),
-    "burgers1d:nu=0.011/pi": ("residual",),
-    "taylor_green2d:nu=0.11": ("momentum", "pressure"),
-    "kovasznay2d:re=21": ("momentum", "boundary", "pressure"),
-    "allen_cahn1d:d=1.1e-4": ("residual",),
-    "reaction_diffusion1d:nu=5.1": ("residual",),
-    "reaction_diffusion1d:rho=5.1": ("residual",),
-    "kdv1d:mu=0.023": ("residual",),
+    ("poisson1d", "a", 2): ("residual",),
+    ("wave1d", "c", 3): ("residual",),
+    ("wave1d", "a", 3): ("values",),
+    ("helmholtz2d", "a2", 3): ("residual",),
+    ("helmholtz2d", "a1", 2): ("residual",),
+    ("heat1d", "kappa", 0.11): ("residual",),
+    ("advection1d", "c", 1.1): ("residual",),
+    ("convection1d", "beta", 51): ("residual",),
+    ("burgers1d", "nu", 0.011 / math.pi): ("residual",),
+    ("taylor_green2d", "nu", 0.11): ("momentum", "pressure"),
+    ("kovasznay2d", "re", 21): ("momentum", "boundary", "pressure"),
+    ("allen_cahn1d", "d", 1.1e-4): ("residual",),
+    ("reaction_diffusion1d", "nu", 5.1): ("residual",),
+    ("reaction_diffusion1d", "rho", 5.1): ("residual",),
+    ("kdv1d", "mu", 0.023): ("residual",),
 }
 
 #: Solutions that are computed: what residual they may leave in float64, where their own error shows,
@@ -64,10 +68,15 @@ COMPUTED = {
 }
 
 
+def problem_of(name, preset=None, **options):
+    entry = PROBLEMS[name]
+    return entry.problem(**options) if preset is None else entry.presets[preset](**options).problem
+
+
 @functools.cache
 def few_points(name, preset=None, dtype=jnp.float32):
     """A small batch: points of every condition from the first to the last, so from all its parts."""
-    batch = library_problem(name, preset).sample(jax.random.key(0), dtype)
+    batch = problem_of(name, preset).sample(jax.random.key(0), dtype)
     pick = lambda a: a[np.linspace(0, len(a) - 1, min(POINTS, len(a))).astype(int)]
     return {name: jax.tree.map(pick, sample) for name, sample in batch.items()}
 
@@ -84,7 +93,7 @@ def check_exact(name, preset, dtype):
     wrong field leaves, or 1. Measured: 160 times, for Burgers; 20 for all others. Solutions that are
     computed leave more, see `COMPUTED`, and still a hundredth of what the wrong field leaves at most.
     """
-    problem, batch = library_problem(name, preset), few_points(name, preset, dtype)
+    problem, batch = problem_of(name, preset), few_points(name, preset, dtype)
 
     def field(p, off):
         bend = 0.1 * jnp.cos(2.3 * jnp.sum(p) + 0.4)
@@ -113,10 +122,10 @@ def test_exact_solution_in_float32(name):
     check_exact(name, None, jnp.float32)
 
 
-@pytest.mark.parametrize(("spec", "violated"), OTHERS.items())
-def test_control_another_parameter_is_another_solution(spec, violated):
-    name = spec.partition(":")[0]
-    problem, other = library_problem(name), library_problem(spec).solution
+@pytest.mark.parametrize(("changed", "violated"), OTHERS.items())
+def test_control_another_parameter_is_another_solution(changed, violated):
+    name, option, value = changed
+    problem, other = problem_of(name), problem_of(name, **{option: value}).solution
     batch = {condition: few_points(name)[condition] for condition in violated}
     residuals = jax.jit(lambda batch: problem.residuals(other, batch))(batch)
     assert min(largest(residuals).values()) > 1e-3
@@ -124,33 +133,67 @@ def test_control_another_parameter_is_another_solution(spec, violated):
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
 def test_conditions_by_name(name, preset):
-    problem = library_problem(name, preset)
+    problem = problem_of(name, preset)
     assert problem.names == CONDITIONS[name]
     assert problem.name == name
 
 
-@pytest.mark.parametrize(("name", "preset"), CASES)
-def test_recipes_can_be_built(name, preset):
-    """Shapes only: network, residuals at the network, optimiser and weights."""
-    problem, batch = library_problem(name, preset), few_points(name, preset)
-    recipe, key = problem.recipe, jax.random.key(0)
-    build_weighting(recipe).initial(problem.names)
-    build_optimizer(recipe)
-    build = lambda key: build_model(recipe, problem, batch, key)
-    point = batch[problem.names[0]].points[0]
-    value = jax.eval_shape(lambda key: build(key)(point), key)
-    assert value.shape == (() if len(problem.fields) == 1 else (len(problem.fields),))
-    residuals = jax.eval_shape(lambda key: problem.residuals(build(key), batch), key)
-    assert {r.dtype for r in residuals.values()} == {jnp.dtype(recipe.dtype)}
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_presets_start(name, preset):
+    """Network, points and residuals at the network, in the setup's precision."""
+    setup = PROBLEMS[name].presets[preset]()
+    fields = len(setup.problem.fields)
+    with pk.precision(setup.dtype):
+        start = setup.start()
+        value = jax.eval_shape(start.model, start.batch[start.problem.names[0]].points[0])
+        residuals = jax.eval_shape(
+            lambda model: start.problem.residuals(model, start.batch), start.model
+        )
+    assert value.shape == (() if fields == 1 else (fields,))
+    assert {r.dtype for r in residuals.values()} == {jnp.dtype(setup.dtype)}
 
 
-def test_the_default_weights_come_from_the_kernel():
-    assert {entry.factory().recipe.weighting for entry in PROBLEMS.values()} == {"ntk"}
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_presets_are_named_and_take_the_parameters_of_their_problem(name):
+    entry = PROBLEMS[name]
+    assert list(entry.presets)[:2] == ["default", "natural-gradient"]
+    assert set(entry.presets) <= {"default", "natural-gradient", "paper"}
+    assert entry.problem is getattr(pk.library, name)
+    for preset in entry.presets.values():
+        assert list(parameters(preset)) == list(entry.options)
+        assert preset.__name__.startswith(f"{name}_")
+        assert getattr(pk.library, preset.__name__) is preset
+    assert parameters(entry.presets["default"]) == entry.options
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_default_is_adam_with_weights_from_the_kernel(name):
+    setup = PROBLEMS[name].presets["default"]()
+    training = setup.training
+    assert isinstance(training.optimizer.kind, Adaptive)
+    assert rate_of(training.optimizer) == pytest.approx(1e-3)
+    assert training.weighting == NTKWeights(every=100)
+    assert (setup.network, setup.dtype) == (pk.Network(), "float32")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_natural_gradient_has_points_that_no_condition_redraws(name):
+    setup = PROBLEMS[name].presets["natural-gradient"]()
+    assert isinstance(setup.training.optimizer.kind, SecondOrder)
+    assert setup.dtype == "float64"
+    assert all(condition.redraw_every is None for condition in setup.problem.conditions)
+
+
+def test_control_the_shock_is_redrawn_without_it():
+    assert pk.library.burgers1d().condition("residual").redraw_every == 10
+    setup = pk.library.burgers1d_natural_gradient()
+    assert setup.problem.condition("residual").points == 4000
+    assert setup.training.resampling == pk.ResidualAdaptive(every=150)
 
 
 def test_walls_and_start_share_the_points_of_the_wave():
     """A third each, as in the paper, also where the points are laid by Sobol."""
-    points = np.asarray(library_problem("wave1d").sample(jax.random.key(0))["values"].points)
+    points = np.asarray(pk.library.wave1d().sample(jax.random.key(0))["values"].points)
     third = len(points) // 3
     assert (points[:third, 1] == 0).all()
     assert (points[third : 2 * third, 0] == 0).all()
@@ -158,32 +201,37 @@ def test_walls_and_start_share_the_points_of_the_wave():
 
 
 def test_poisson_paper_preset_is_the_notebook_setting():
-    problem = library_problem("poisson1d:a=4", "paper")
-    batch = problem.sample(jax.random.key(0))
+    setup = pk.library.poisson1d_paper(a=4)
+    _, model, batch, _ = setup.start()
     ends = np.asarray(batch["boundary"].points).ravel()
     np.testing.assert_array_equal(ends, np.repeat([0.0, 1.0], 50))
     inside = np.asarray(batch["residual"].points).ravel()
     np.testing.assert_allclose(inside, np.linspace(0, 1, 100), atol=1e-6)
-    recipe = problem.recipe
-    assert (recipe.width, recipe.depth, recipe.parametrization) == (100, 1, "standard")
-    assert (recipe.initializer, recipe.bias_std, recipe.scaling) == ("lecun", 1.0, "points")
-    assert (recipe.optimizer, recipe.learning_rate, recipe.steps) == ("sgd", 1e-5, 40_000)
-    model = build_model(recipe, problem, batch, jax.random.key(0))
+    network, training = setup.network, setup.training
+    assert (network.width, network.depth) == (100, 1)
+    assert network.parametrization == StandardParametrization(lecun, bias_std=1.0)
+    assert isinstance(training.optimizer.kind, GradientDescent)
+    assert rate_of(training.optimizer, 40_000) == pytest.approx(1e-5)
+    assert (training.steps, training.weighting) == (40_000, Fixed())
     np.testing.assert_allclose(model.scaling.shift, inside.mean(), rtol=1e-6)
     np.testing.assert_allclose(model.scaling.scale, inside.std(), rtol=1e-6)
 
 
 def test_wave_paper_preset_is_the_notebook_setting():
-    problem = library_problem("wave1d", "paper")
-    points = np.asarray(problem.sample(jax.random.key(0))["values"].points)
+    setup = pk.library.wave1d_paper()
+    points = np.asarray(setup.start().batch["values"].points)
     assert (points[:100, 1] == 0).all()
     assert (points[100:200, 0] == 0).all()
     assert (points[200:, 0] == 1).all()
-    recipe = problem.recipe
-    assert (recipe.width, recipe.depth, recipe.initializer) == (500, 3, "glorot")
-    assert (recipe.decay_rate, recipe.decay_steps, recipe.steps) == (0.9, 1000, 80_000)
-    assert all(condition.points == 300 for condition in problem.conditions)
-    assert all(condition.redraw_every == 1 for condition in problem.conditions)
+    network, training = setup.network, setup.training
+    assert (network.width, network.depth) == (500, 3)
+    assert network.parametrization == StandardParametrization()
+    assert rate_of(training.optimizer) == pytest.approx(1e-3)
+    assert rate_of(training.optimizer, 2000) == pytest.approx(0.81e-3)
+    assert training.steps == 80_000
+    assert training.weighting == NTKWeights(every=100, factors={"values": 3.0})
+    assert all(condition.points == 300 for condition in setup.problem.conditions)
+    assert all(condition.redraw_every == 1 for condition in setup.problem.conditions)
 
 
 def spectral_burgers(nu, points, times):
@@ -290,50 +338,31 @@ def test_cole_hopf_is_smooth_at_the_start(x64, nu):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("4", 4), ("1e-3", 1e-3), ("0.01/pi", 0.01 / math.pi), ("-(1+2)*3", -9)]
-)
-def test_numbers_on_the_command_line(text, value):
-    assert parse_number("a", text) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["", "four", "__import__('os')", "1/0", "2**9", "1 if 1 else 2"])
-def test_what_is_no_number_is_refused(text):
-    with pytest.raises(PinntkError, match="expected a number like"):
-        parse_number("a", text)
-
-
-@pytest.mark.parametrize(
-    ("spec", "preset", "message"),
+    ("name", "options", "message"),
     [
-        ("poison1d", None, "Did you mean 'poisson1d'"),
-        ("poisson1d:b=4", None, "option of poisson1d: got 'b'; expected one of a"),
-        ("wave1d:speed=4", None, "expected one of c, a"),
-        ("poisson1d:a", None, "expected name=number"),
-        ("poisson1d:", None, "expected options after the colon"),
-        ("poisson1d:a=x", None, "expected a number"),
-        ("poisson1d:a=1,a=2", None, "'a' twice"),
-        ("poisson1d:a=0", None, "positive"),
-        ("heat1d:kappa=-1", None, "positive"),
-        ("burgers1d:nu=1e-9", None, "a viscosity from 1e-4 to 10"),
-        ("poisson_nd:d=2.5", None, "d: got 2.5; expected a whole number from 1 to 10"),
-        ("poisson_nd:d=11", None, "a whole number from 1 to 10"),
-        ("kovasznay2d:re=0", None, "positive"),
-        ("allen_cahn1d:d=1e-5", None, "a number from 0.0001 to 0.01"),
-        ("kdv1d:mu=0", None, "a number from 0.02 to 0.1"),
-        ("reaction_diffusion1d:rho=-1", None, "rho: got -1.0; expected a number from 0 to 10"),
-        ("poisson1d", "papier", "Did you mean 'paper'"),
-        ("heat1d", "paper", "Problems with presets: poisson1d, wave1d"),
+        ("poisson1d", {"a": 0}, "a: got 0; expected a positive number"),
+        ("poisson1d", {"a": "4"}, "a: got 4; expected a number"),
+        ("poisson1d", {"a": math.inf}, "expected a finite number"),
+        ("heat1d", {"kappa": -1}, "expected a positive number"),
+        ("burgers1d", {"nu": 1e-9}, "a viscosity from 1e-4 to 10"),
+        ("poisson_nd", {"d": 2.5}, "d: got 2.5; expected a whole number from 1 to 10"),
+        ("poisson_nd", {"d": 11}, "a whole number from 1 to 10"),
+        ("kovasznay2d", {"re": 0}, "expected a positive number"),
+        ("allen_cahn1d", {"d": 1e-5}, "a number from 0.0001 to 0.01"),
+        ("kdv1d", {"mu": 0}, "a number from 0.02 to 0.1"),
+        ("reaction_diffusion1d", {"rho": -1}, "rho: got -1; expected a number from 0 to 10"),
     ],
 )
-def test_bad_specifications_are_explained(spec, preset, message):
-    with pytest.raises(PinntkError) as caught:
-        library_problem(spec, preset)
-    assert message in str(caught.value)
+def test_bad_parameters_are_explained(name, options, message):
+    for factory in (PROBLEMS[name].problem, *PROBLEMS[name].presets.values()):
+        with pytest.raises(PinntkError) as caught:
+            factory(**options)
+        assert message in str(caught.value)
 
 
 def test_dimensions_reach_the_problem():
     """The command line gives them as floats."""
-    problem = library_problem("poisson_nd:d=3")
+    problem = pk.library.poisson_nd(d=3.0)
     assert problem.domain.coordinates == ("x1", "x2", "x3")
     middle = jnp.full(3, 0.5)
     np.testing.assert_allclose(problem.solution(middle), 3.0, rtol=1e-6)
@@ -342,7 +371,7 @@ def test_dimensions_reach_the_problem():
 @pytest.mark.parametrize("re", [0.1, 20.0, 1e4])
 def test_the_rate_of_kovasznay_solves_its_equation(x64, re):
     """λ² − Re λ − 4π² = 0, whose negative root is λ, also where λ is a small difference."""
-    solution = library_problem(f"kovasznay2d:re={re}").solution
+    solution = pk.library.kovasznay2d(re).solution
     rate = float(jnp.log(1 - solution(jnp.array([1.0, 0.0]))[0]))
     terms = np.array([rate**2, -re * rate, -4 * np.pi**2])
     assert rate < 0
@@ -350,14 +379,14 @@ def test_the_rate_of_kovasznay_solves_its_equation(x64, re):
 
 
 def test_convection_is_advection_in_other_units(x64):
-    slow, fast = library_problem("advection1d:c=25/pi"), library_problem("convection1d:beta=50")
+    slow, fast = pk.library.advection1d(c=25 / math.pi), pk.library.convection1d(beta=50)
     point = np.array([0.3, 0.7])
     stretched = point * [2 * np.pi, 1.0]
     np.testing.assert_allclose(slow.solution(point), fast.solution(stretched), rtol=1e-12)
 
 
 def test_options_reach_the_problem(x64):
-    slow, fast = library_problem("wave1d:c=1,a=2"), library_problem("wave1d:c=3,a=2")
+    slow, fast = pk.library.wave1d(c=1, a=2), pk.library.wave1d_natural_gradient(c=3, a=2).problem
     point = jnp.array([0.3, 0.2])
     assert float(slow.solution(point)) != float(fast.solution(point))
     assert PROBLEMS["wave1d"].options == {"c": 2.0, "a": 4.0}

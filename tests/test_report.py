@@ -11,52 +11,60 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from pinntk.cli.loading import load
 from pinntk.errors import MemoryLimitError, RunError
 from pinntk.kernel import tangent_kernel
 from pinntk.report import figures, write, write_report
-from pinntk.runs import set_up, start_run, trained_model
+from pinntk.training import start_run, trained_model
 
 FILE = """
 import jax.numpy as jnp
 import pinntk as pk
 
-recipe = pk.Recipe(width=3, depth=1, steps=6, log_every=2, every=2)
+def setup_of(problem):
+    plan = pk.Training(pk.adam(1e-3), steps=6, log_every=2, weighting=pk.NTKWeights(every=2))
+    return pk.Setup(problem, plan, pk.Network(width=3, depth=1))
+
 
 x = pk.Interval(x=(0.0, 2.0))
 start = pk.dirichlet("start", x.face(x=0.0), 1.0, 1)
 decay = pk.Condition("residual", lambda u, p: u.d("x")(p) + u(p), x, 5)
-line = pk.Problem(
-    "line", x, [start, decay], solution=lambda p: jnp.exp(-p[0]), recipe=recipe
-)
+line = setup_of(pk.Problem("line", x, [start, decay], solution=lambda p: jnp.exp(-p[0])))
 
 xy = pk.Box(x=(0.0, 1.0), y=(0.0, 2.0))
 system = lambda w, p: jnp.stack([w["u"].d("x")(p) - p[1], w["v"].d("y")(p)])
-plane = pk.Problem(
-    "plane", xy, [pk.Condition("system", system, xy, 4)], fields=("u", "v"), recipe=recipe
+plane = setup_of(
+    pk.Problem("plane", xy, [pk.Condition("system", system, xy, 4)], fields=("u", "v"))
 )
 
 xyt = pk.SpaceTime(x=(0.0, 1.0), y=(0.0, 1.0), t=(0.0, 3.0))
 flow = pk.Condition("flow", lambda u, p: u.d("t")(p) - u.d("x")(p), xyt, 4)
-volume = pk.Problem(
-    "volume", xyt, [flow], solution=lambda p: jnp.sin(p[0] + p[2]), recipe=recipe
-)
+volume = setup_of(pk.Problem("volume", xyt, [flow], solution=lambda p: jnp.sin(p[0] + p[2])))
 
 given = pk.Points([[0.0], [1.0]], ("x",))
-data = pk.Problem("data", given, [pk.observations("data", given, given.points, [0.0, 1.0])],
-    recipe=recipe)
+data = setup_of(
+    pk.Problem("data", given, [pk.observations("data", given, given.points, [0.0, 1.0])])
+)
 """
 BOTH = ("png", "pdf")
 
 
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory):
-    """A function from the name of a problem in the file to a run of it."""
+def setups(tmp_path_factory):
+    """The setups in the file, by name."""
+    file = tmp_path_factory.mktemp("user") / "mine.py"
+    file.write_text(FILE)
+    return {name: load(f"{file}:{name}").setup for name in ("line", "plane", "volume", "data")}
+
+
+@pytest.fixture(scope="module")
+def run_of(setups, tmp_path_factory):
+    """A function from the name of a setup to a run of it."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "mine.py").write_text(FILE)
 
     def make(name):
         if not (folder / name).exists():
-            start_run(set_up(f"{folder / 'mine.py'}:{name}"), folder / name, checkpoint_every=4)
+            start_run(setups[name], out=folder / name, checkpoint_every=4)
         return folder / name
 
     return make
@@ -79,9 +87,9 @@ def both(*stems):
     return {f"{stem}.{ending}" for stem in stems for ending in BOTH}
 
 
-def test_a_report_of_one_coordinate(run_of):
+def test_a_report_of_one_coordinate(run_of, setups):
     run = run_of("line")
-    files = write_report(run)
+    files = write_report(run, setups["line"])
     expected = both("losses", "weights", "error", "solution", "spectra") | {"spectra.json"}
     assert names(files, run) == expected
     for file in files:
@@ -89,25 +97,27 @@ def test_a_report_of_one_coordinate(run_of):
         assert file.read_bytes().startswith(start)
 
 
-def test_a_report_of_several_fields_without_a_solution(run_of):
+def test_a_report_of_several_fields_without_a_solution(run_of, setups):
     run = run_of("plane")
     expected = both("losses", "weights", "solution_u", "solution_v", "spectra")
-    assert names(write_report(run), run) == expected | {"spectra.json"}
+    assert names(write_report(run, setups["plane"]), run) == expected | {"spectra.json"}
 
 
-def test_a_report_on_given_points_draws_no_solution(run_of):
+def test_a_report_on_given_points_draws_no_solution(run_of, setups):
     run = run_of("data")
-    assert names(write_report(run), run) == both("losses", "weights", "spectra") | {"spectra.json"}
+    assert names(write_report(run, setups["data"]), run) == both("losses", "weights", "spectra") | {
+        "spectra.json"
+    }
 
 
-def test_the_spectra_written_are_those_of_the_kernel(run_of):
+def test_the_spectra_written_are_those_of_the_kernel(run_of, setups):
     run = run_of("line")
-    write_report(run)
+    write_report(run, setups["line"])
     found = json.loads((run / "report" / "spectra.json").read_text())
-    _, setup, model, state = trained_model(run)
+    _, start, model, state = trained_model(run, setups["line"])
     assert list(found) == ["start", "step 6"]
-    for label, network in (("start", setup.model), ("step 6", model)):
-        kernel = tangent_kernel(setup.problem, network, state.batch)
+    for label, network in (("start", start.model), ("step 6", model)):
+        kernel = tangent_kernel(start.problem, network, state.batch)
         assert list(found[label]) == ["K", "start", "residual"]
         blocks = {"K": kernel.matrix, **{name: kernel.block(name) for name in kernel.names}}
         for name, block in blocks.items():
@@ -124,51 +134,53 @@ def copied(run_of, tmp_path):
     return shutil.copytree(run_of("data"), tmp_path / "copy", ignore=ignore)
 
 
-def test_the_label_is_the_step_of_the_state_not_of_the_last_row(run_of, tmp_path):
+def test_the_label_is_the_step_of_the_state_not_of_the_last_row(run_of, tmp_path, setups):
     """After a kill there are rows after the newest checkpoint, and no result."""
     run = copied(run_of, tmp_path)
     (run / "result.json").unlink()
     for ending in ("json", "npz"):
         (run / "checkpoints" / f"step-6.{ending}").unlink()
-    write_report(run)
+    write_report(run, setups["data"])
     assert list(json.loads((run / "report" / "spectra.json").read_text())) == ["start", "step 4"]
 
 
-def test_a_kernel_that_does_not_fit_leaves_out_the_spectra_only(run_of, tmp_path, monkeypatch):
+def test_a_kernel_that_does_not_fit_leaves_out_the_spectra_only(
+    run_of, tmp_path, monkeypatch, setups
+):
     def too_large(*_):
         raise MemoryLimitError("kernel", got="much", expected="less")
 
     monkeypatch.setattr(write, "tangent_kernel", too_large)
     run = copied(run_of, tmp_path)
-    assert names(write_report(run), run) == both("losses", "weights")
+    assert names(write_report(run, setups["data"]), run) == both("losses", "weights")
 
 
-def test_a_report_is_written_again_over_the_old_one(run_of):
+def test_a_report_is_written_again_over_the_old_one(run_of, setups):
     run = run_of("data")
-    first = write_report(run)
-    assert write_report(run) == first
+    first = write_report(run, setups["data"])
+    assert write_report(run, setups["data"]) == first
 
 
-def test_what_cannot_be_reported_is_an_error(run_of, tmp_path):
+def test_what_cannot_be_reported_is_an_error(run_of, tmp_path, setups):
     run = copied(run_of, tmp_path)
     (run / "report").write_text("in the way")
     with pytest.raises(RunError, match=r"report: got .*expected a folder that can be written"):
-        write_report(run)
+        write_report(run, setups["data"])
     (run / "history.jsonl").write_text("")
     with pytest.raises(RunError, match="got no history"):
-        write_report(run)
+        write_report(run, setups["data"])
 
 
 # --- what is drawn --------------------------------------------------------------------------------
 
 
-def drawn_solutions(run_of, name):
-    _, setup, model, _ = trained_model(run_of(name))
-    return model, write._solution_figures(setup.problem, model)
+def drawn_solutions(run_of, setups, name):
+    _, start, model, _ = trained_model(run_of(name), setups[name])
+    return model, write._solution_figures(start.problem, model)
 
 
-def test_the_line_shows_network_exact_solution_and_error(run_of):
-    model, drawn = drawn_solutions(run_of, "line")
+def test_the_line_shows_network_exact_solution_and_error(run_of, setups):
+    model, drawn = drawn_solutions(run_of, setups, "line")
     values, error = drawn["solution"].axes
     lines = {line.get_label(): line for line in values.lines}
     x = np.linspace(0.0, 2.0, 5)
@@ -181,8 +193,8 @@ def test_the_line_shows_network_exact_solution_and_error(run_of):
     assert (values.get_xlabel(), error.get_ylabel()) == ("x", "absolute error")
 
 
-def test_the_maps_show_each_field_over_the_first_two_coordinates(run_of):
-    model, drawn = drawn_solutions(run_of, "plane")
+def test_the_maps_show_each_field_over_the_first_two_coordinates(run_of, setups):
+    model, drawn = drawn_solutions(run_of, setups, "plane")
     assert list(drawn) == ["solution_u", "solution_v"]
     for index, figure in enumerate(drawn.values()):
         panel = figure.axes[0]
@@ -198,8 +210,8 @@ def test_the_maps_show_each_field_over_the_first_two_coordinates(run_of):
         assert (panel.get_xlabel(), panel.get_ylabel()) == ("x", "y")
 
 
-def test_further_coordinates_are_held_at_their_last_value(run_of):
-    _, drawn = drawn_solutions(run_of, "volume")
+def test_further_coordinates_are_held_at_their_last_value(run_of, setups):
+    _, drawn = drawn_solutions(run_of, setups, "volume")
     panels = {axes.get_title(): axes for axes in drawn["solution"].axes if axes.get_title()}
     assert list(panels) == [f"{name} (t = 3)" for name in ("network", "exact", "absolute error")]
     x = np.linspace(0.0, 1.0, 5)

@@ -7,14 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import mlp, wave
+from helpers import mlp, train_with, wave
 from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import Interval, Random, UniformGrid
 from pinntk.errors import PinntkError
-from pinntk.optim import adam
+from pinntk.library import poisson1d
+from pinntk.optim import NaturalGradient, adam
 from pinntk.problem import Problem
-from pinntk.runs import resume_run, set_up, start_run, trained_model
-from pinntk.training import Outcome, ProgressivePoints, ResidualAdaptive, train
+from pinntk.training import (
+    Network,
+    Observer,
+    Outcome,
+    ProgressivePoints,
+    ResidualAdaptive,
+    Setup,
+    Training,
+    precision,
+    resume_run,
+    start_run,
+    trained_model,
+)
+from pinntk.weighting import NTKWeights
 
 POINTS = 400
 
@@ -78,24 +91,17 @@ def test_points_grow_by_doubling_and_the_old_ones_stay():
     counts = [growing.counts(problem, step)["jump"] for step in (0, 9, 10, 19, 20, 1000)]
     assert counts == [100, 100, 200, 200, 400, 400]
     assert [growing.next_change(step) for step in (0, 9, 10, 20)] == [10, 10, 20, None]
-    assert growing.counts(problem, 0)["start"] == 2
+    assert "start" not in growing.counts(problem, 0)  # it keeps what it has
     grid = dataclasses.replace(problem.conditions[1], sampler=UniformGrid())
     fixed = dataclasses.replace(problem, conditions=[grid])
-    assert growing.counts(fixed, 0) == {"jump": POINTS}
+    assert growing.counts(fixed, 0) == {}
 
     seen = []
 
-    class Watch:
-        def row(self, row):
-            pass
+    def keep(state, seconds):
+        seen.append((int(state.step), np.asarray(state.batch["jump"].points)))
 
-        def progress(self, step, steps, row):
-            pass
-
-        def checkpoint(self, state, seconds):
-            seen.append((int(state.step), np.asarray(state.batch["jump"].points)))
-
-    train(
+    train_with(
         problem,
         mlp(jax.random.key(1), 1),
         optimizer=adam(1e-3),
@@ -103,7 +109,7 @@ def test_points_grow_by_doubling_and_the_old_ones_stay():
         key=jax.random.key(0),
         resampling=growing,
         checkpoint_every=5,
-        observers=[Watch()],
+        observers=[Observer(checkpoint=keep)],
     )
     sizes = {step: len(points) for step, points in seen}
     assert sizes == {5: 100, 10: 100, 15: 200, 20: 200, 25: 400}
@@ -113,37 +119,51 @@ def test_points_grow_by_doubling_and_the_old_ones_stay():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "resampling"), [("natural-gradient", "residual"), ("adam", "growing")]
+    ("optimizer", "resampling"),
+    [(NaturalGradient(), ResidualAdaptive(every=4)), (adam(1e-3), ProgressivePoints(every=4))],
+    ids=["natural-gradient", "adam"],
 )
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, optimizer, resampling):
-    with jax.enable_x64(True):
-        changes = {
-            "optimizer": optimizer,
-            "dtype": "float64",
-            "steps": 12,
-            "width": 6,
-            "points": {"residual": 64},
-            "resampling": resampling,
-            "resample_every": 4,
-            "log_every": 3,
-            "weighting": "ntk",
-            "every": 5,
-        }
-        setup = set_up("poisson1d", None, changes, 3)
-        start_run(setup, tmp_path / "whole", checkpoint_every=5)
-        stopped = start_run(setup, tmp_path / "stopped", checkpoint_every=5, budget=1e-3)
-        assert stopped.outcome is Outcome.BUDGET
-        assert 0 < stopped.steps < 12
-        resumed, _ = resume_run(tmp_path / "stopped")
-        assert resumed.steps == 12
-        for name in ("step-12.npz",):
-            whole = (tmp_path / "whole" / "checkpoints" / name).read_bytes()
-            assert whole == (tmp_path / "stopped" / "checkpoints" / name).read_bytes()
-        _, _, _, state = trained_model(tmp_path / "stopped")
-        assert len(state.batch["residual"].points) == 64
-        rows = [dataclasses.replace(row, seconds=0) for row in resumed.history]
-        assert [row.step for row in rows] == [0, 3, 6, 9, 12]
-        assert all((row.damping is None) == (optimizer == "adam") for row in rows)
+    plan = Training(
+        optimizer,
+        steps=12,
+        weighting=NTKWeights(every=5),
+        resampling=resampling,
+        log_every=3,
+    )
+    problem = poisson1d().with_points({"residual": 64}, redraw=False)
+    setup = Setup(problem, plan, Network(width=6), "float64")
+    start_run(setup, 3, tmp_path / "whole", checkpoint_every=5)
+    stopped = start_run(setup, 3, tmp_path / "stopped", checkpoint_every=5, budget=1e-3)
+    assert stopped.outcome is Outcome.BUDGET
+    assert 0 < stopped.steps < 12
+    resumed, _ = resume_run(tmp_path / "stopped", setup)
+    assert resumed.steps == 12
+    files = [tmp_path / name / "checkpoints" / "step-12.npz" for name in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with precision("float64"):
+        state = trained_model(tmp_path / "stopped", setup)[-1]
+    assert len(state.batch["residual"].points) == 64
+    assert [row.step for row in resumed.history] == [0, 3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("step", [0, 4, 8])
+def test_a_run_that_is_interrupted_as_its_points_grow_can_be_resumed(tmp_path, step):
+    """Ctrl-C at any step leaves points of the size that a resumed run expects."""
+    plan = Training(adam(1e-3), steps=12, resampling=ProgressivePoints(every=4), log_every=3)
+    setup = Setup(step_problem(), plan, Network(width=6))
+
+    def press(now, steps, row):
+        if now >= step:
+            raise KeyboardInterrupt
+
+    seen = [Observer(progress=press)]
+    stopped = start_run(setup, 0, tmp_path / "stopped", checkpoint_every=4, observers=seen)
+    assert stopped.outcome is Outcome.INTERRUPTED
+    whole = start_run(setup, 0, tmp_path / "whole", checkpoint_every=4)
+    resumed, warnings = resume_run(tmp_path / "stopped", setup)
+    assert warnings == []
+    assert resumed.losses == whole.losses
 
 
 @pytest.mark.parametrize(

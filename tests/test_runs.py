@@ -13,10 +13,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
-from pinntk.errors import PinntkError, ResidualError, RunError
 from pinntk.runs import _initial_state as initial_state
 from pinntk.runs import reopen, resume_run, set_up, start_run, step_size_warning, trained_model
+
+from pinntk.errors import PinntkError, ResidualError, RunError
 from pinntk.training import Outcome, RunDirectory
 
 #: A problem of a user's: points redrawn every 7 steps, weights from the kernel every 13.

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from pinntk.library import PROBLEMS, kdv, kdv1d, reaction
+from pinntk.library.spectral import Evolution, Kink, solve
 from pinntk.problem import relative_l2
-from pinntk.problems import PROBLEMS, kdv, library_problem, reaction
-from pinntk.problems.spectral import Evolution, Kink, solve
 
 #: Problem → its series with its parameters, and what the docstring says of its error: relative L2
 #: and the largest.
@@ -21,22 +21,26 @@ SERIES = {
     ),
     "kdv1d": (functools.partial(kdv.kdv_series, 0.022), 1.3e-10, 9e-10),
 }
-#: The ends of the parameters' ranges that are cheap or hard, and the same figures.
+#: The ends of the parameters' ranges that are cheap or hard, as options, and the same figures.
 ENDS = {
-    "allen_cahn1d:d=0.01": (functools.partial(reaction.allen_cahn_series, 0.01), 1e-11, 3e-10),
-    "reaction_diffusion1d:nu=0.5,rho=10": (
+    ("allen_cahn1d", (("d", 0.01),)): (
+        functools.partial(reaction.allen_cahn_series, 0.01),
+        1e-11,
+        3e-10,
+    ),
+    ("reaction_diffusion1d", (("nu", 0.5), ("rho", 10.0))): (
         *(functools.partial(reaction.reaction_diffusion_series, 0.5, 10.0), 4e-11, 4e-10),
     ),
-    "reaction_diffusion1d:nu=10,rho=0": (
+    ("reaction_diffusion1d", (("nu", 10.0), ("rho", 0.0))): (
         *(functools.partial(reaction.reaction_diffusion_series, 10.0, 0.0), 4e-11, 4e-10),
     ),
-    "kdv1d:mu=0.02": (functools.partial(kdv.kdv_series, 0.02), 3e-10, 2e-9),
-    "kdv1d:mu=0.1": (functools.partial(kdv.kdv_series, 0.1), 1.3e-10, 9e-10),
+    ("kdv1d", (("mu", 0.02),)): (functools.partial(kdv.kdv_series, 0.02), 3e-10, 2e-9),
+    ("kdv1d", (("mu", 0.1),)): (functools.partial(kdv.kdv_series, 0.1), 1.3e-10, 9e-10),
 }
 OTHERS = {
-    "allen_cahn1d": "allen_cahn1d:d=1.01e-4",
-    "reaction_diffusion1d": "reaction_diffusion1d:rho=5.05",
-    "kdv1d": "kdv1d:mu=0.0222",
+    "allen_cahn1d": {"d": 1.01e-4},
+    "reaction_diffusion1d": {"rho": 5.05},
+    "kdv1d": {"mu": 0.0222},
 }
 
 
@@ -45,33 +49,39 @@ def values(function, points):
     return np.asarray(jax.jit(jax.vmap(function))(jnp.asarray(points)))
 
 
+def problem_of(name, **options):
+    return PROBLEMS[name].problem(**options)
+
+
 @functools.cache
-def at_test_points(name):
+def at_test_points(name, options=()):
     """The library's solution where errors are measured, in float64."""
-    problem = library_problem(name)
+    problem = problem_of(name, **dict(options))
     return values(problem.solution, problem.test_points(float))
 
 
 @pytest.mark.parametrize(
-    ("spec", "series", "l2", "largest"), [(k, *v) for k, v in {**SERIES, **ENDS}.items()]
+    ("name", "options", "series", "l2", "largest"),
+    [*((name, (), *v) for name, v in SERIES.items()), *((*k, *v) for k, v in ENDS.items())],
 )
-def test_a_finer_solution_is_the_same(x64, spec, series, l2, largest):
+def test_a_finer_solution_is_the_same(x64, name, options, series, l2, largest):
     """1.5 times as many waves, panels and steps. The bounds are the figures in the docstrings."""
-    finer = values(series(1.5), library_problem(spec).test_points(float))
-    assert float(relative_l2(at_test_points(spec), finer)) < l2
-    assert np.abs(at_test_points(spec) - finer).max() < largest
+    found = at_test_points(name, options)
+    finer = values(series(1.5), problem_of(name).test_points(float))
+    assert float(relative_l2(found, finer)) < l2
+    assert np.abs(found - finer).max() < largest
 
 
-@pytest.mark.parametrize(("name", "spec"), OTHERS.items())
-def test_control_a_parameter_one_percent_off_is_another_solution(x64, name, spec):
-    points = library_problem(name).test_points(float)
-    other = values(library_problem(spec).solution, points)
+@pytest.mark.parametrize(("name", "options"), OTHERS.items())
+def test_control_a_parameter_one_percent_off_is_another_solution(x64, name, options):
+    points = problem_of(name).test_points(float)
+    other = values(problem_of(name, **options).solution, points)
     assert float(relative_l2(other, at_test_points(name))) > 1e-5
 
 
 def test_control_a_coarser_solution_is_worse(x64):
     """With half of everything the error grows by 2⁴ and more: the figure measures something."""
-    coarse = values(kdv.kdv_series(0.022, 0.5), library_problem("kdv1d").test_points(float))
+    coarse = values(kdv.kdv_series(0.022, 0.5), kdv1d().test_points(float))
     assert float(relative_l2(coarse, at_test_points("kdv1d"))) > 16 * 1.3e-10
 
 
@@ -81,7 +91,7 @@ def lines(name, points, times):
     The products are taken as the equation reads, node by node: nothing of ETDRK4, of de-aliasing, of
     the kink's closed form, of series in time.
     """
-    domain = library_problem(name).domain
+    domain = problem_of(name).domain
     low, high = domain.bounds["x"]
     x = low + (high - low) * np.arange(points) / points
     waves = 2 * np.pi / (high - low) * np.arange(points // 2 + 1)
@@ -115,7 +125,7 @@ def test_another_method_agrees(x64, name, points):
     times = np.array([0.1, 0.35, 0.7, 1.0])
     x, u = lines(name, points, times)
     grid = np.stack(np.broadcast_arrays(x[None, :], times[:, None]), axis=-1).reshape(-1, 2)
-    error = np.abs(values(library_problem(name).solution, grid).reshape(u.shape) - u).max(axis=1)
+    error = np.abs(values(problem_of(name).solution, grid).reshape(u.shape) - u).max(axis=1)
     assert error.max() < 1e-4
     assert error[-1] < 1e-6
 
@@ -126,7 +136,7 @@ def test_the_start_is_the_formula(x64, name):
 
     last one, which fall like 1/k⁴, to about as much).
     """
-    problem = library_problem(name)
+    problem = problem_of(name)
     low, high = problem.domain.bounds["x"]
     x = np.unique(np.append(np.linspace(low, high, 2001), low + np.geomspace(1e-6, 1e-2, 50)))
     points = np.stack([x, np.zeros_like(x)], axis=1)
@@ -142,7 +152,7 @@ def test_the_start_is_the_formula(x64, name):
 def test_the_kink_at_early_times(x64, name):
     """Beside the wall just after the start, where a series of 1,024 waves alone is off by 4e-4."""
     series = SERIES[name][0]
-    low, _ = library_problem(name).domain.bounds["x"]
+    low, _ = problem_of(name).domain.bounds["x"]
     s, t = np.meshgrid(np.geomspace(1e-5, 0.05, 15), np.geomspace(1e-10, 1e-2, 17))
     points = np.stack([low + s.ravel(), t.ravel()], axis=1)
     np.testing.assert_allclose(
@@ -197,7 +207,7 @@ def test_a_linear_equation_by_hand(x64):
 @pytest.mark.parametrize("name", SERIES)
 def test_float32(name):
     """Rounding x and t and every term. Measured: 1.1e-6 in relative L2 for the solitons, 4e-7, 6e-8."""
-    problem = library_problem(name)
+    problem = problem_of(name)
     low = values(problem.solution, problem.test_points(jnp.float32))
     assert low.dtype == np.float32
     with jax.enable_x64(True):
@@ -207,7 +217,7 @@ def test_float32(name):
 @pytest.mark.parametrize("name", SERIES)
 def test_ten_thousand_points_fit_in_memory(name):
     """Products of matrices, not a table of amplitudes for every point: that would take gigabytes."""
-    problem = library_problem(name)
+    problem = problem_of(name)
     many = jax.jit(jax.vmap(problem.solution)).lower(problem.test_points(jnp.float32)).compile()
     assert many.memory_analysis().temp_size_in_bytes < 300e6
 
@@ -219,9 +229,11 @@ def test_a_problem_is_made_without_solving_it(monkeypatch):
     monkeypatch.setattr(reaction, "solve", refuse)
     monkeypatch.setattr(kdv, "solve", refuse)
     for entry in PROBLEMS.values():
-        entry.factory()
+        entry.problem()
+        for preset in entry.presets.values():
+            preset()
     with pytest.raises(AssertionError, match="solved"):
-        library_problem("kdv1d:mu=0.0321").solution(jnp.zeros(2))
+        kdv1d(mu=0.0321).solution(jnp.zeros(2))
 
 
 def test_a_solution_is_computed_once():

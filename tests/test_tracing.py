@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import assert_close, mlp
-from pinntk import tracing
-from pinntk.tracing import merge_equal
+from pinntk.program import merge_equal, merging
 
 NETWORK = mlp(jax.random.key(0))
 
@@ -187,7 +186,7 @@ def test_it_would_fail_if_the_parameters_of_an_equation_were_ignored(monkeypatch
     def blind_key(equation, values):
         return equation.primitive.name, tuple(id(value) for value in values)
 
-    monkeypatch.setattr(tracing, "_key", blind_key)
+    monkeypatch.setattr(merging, "_key", blind_key)
     wrong = merge_equal(with_two_axes)(POINT)
     with pytest.raises(AssertionError):
         assert_close(wrong, with_two_axes(POINT))

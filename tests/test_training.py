@@ -14,24 +14,34 @@ import optax
 import pytest
 from rich.console import Console
 
-from helpers import LinearModel
+from helpers import LinearModel, train_with
 from pinntk.conditions import Condition, dirichlet, observations
 from pinntk.domain import Interval, Random
-from pinntk.errors import PinntkError, ResidualError
+from pinntk.errors import PinntkError, PinntkWarning, ResidualError
 from pinntk.nets import MLP
-from pinntk.optim import FirstOrder, adam, gradient_descent
-from pinntk.problem import Problem
+from pinntk.optim import FirstOrder, Step, adam, gradient_descent, running
+from pinntk.problem import Problem, subsample
 from pinntk.training import (
+    Observer,
     Outcome,
     Resumption,
+    Training,
     check_sensitivity,
     describe_row,
-    first_points,
-    loop,
+    pace,
     progress_bar,
     train,
 )
-from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
+from pinntk.training.information import SUBSAMPLES
+from pinntk.weighting import (
+    AbstractWeighting,
+    Fixed,
+    GradientNorms,
+    Losses,
+    NTKWeights,
+    Traces,
+    WeightingState,
+)
 from programs import always_factored
 
 KEY = jax.random.key(5)
@@ -55,14 +65,12 @@ def decay_problem(redraw_every=REDRAW):
 
 
 class Recorder:
-    """An observer that keeps what it is told, and may press Ctrl-C at a step."""
+    """Keeps what its observer is told, and may press Ctrl-C at a step."""
 
     def __init__(self, interrupt_at=None):
         self.rows, self.steps, self.states = [], [], []
         self.interrupt_at = interrupt_at
-
-    def row(self, row):
-        self.rows.append(row)
+        self.observer = Observer(self.rows.append, self.progress, self.checkpoint)
 
     def progress(self, step, steps, row):
         self.steps.append(step)
@@ -117,6 +125,18 @@ def error_by_hand(leaves):
     return np.linalg.norm(u - np.exp(-x)) / np.linalg.norm(np.exp(-x))
 
 
+def subsample_by_hand(points, count, step):
+    """`count` random points of each condition; all of them for None, the first ones for "first"."""
+    if count is None or count == "first":
+        return {k: p[: 3 if count else None] for k, p in points.items()}
+    key = jax.random.fold_in(jax.random.fold_in(KEY, SUBSAMPLES), step)
+    found = {}
+    for i, name in enumerate(sorted(points)):
+        rows = jax.random.permutation(jax.random.fold_in(key, i), len(points[name]))
+        found[name] = points[name][rows[:count]]
+    return found
+
+
 def train_by_hand(leaves, update, *, every, keep=0.0, subsample=None, redraw_every=REDRAW):
     """23 steps: redraw, then weights, then the update with ∇ Σ λ_k L_k. Rows by step, final numbers."""
     weights = {"start": 1.0, "residual": 1.0}
@@ -130,7 +150,7 @@ def train_by_hand(leaves, update, *, every, keep=0.0, subsample=None, redraw_eve
     for step in range(STEPS):
         points = points_by_hand(step, redraw_every)
         if step % every == 0:
-            rates = rates_by_hand(leaves, {k: p[:subsample] for k, p in points.items()})
+            rates = rates_by_hand(leaves, subsample_by_hand(points, subsample, step))
             fresh = {k: sum(rates.values()) / rates[k] for k in rates}
             weights = {k: keep * weights[k] + (1 - keep) * fresh[k] for k in weights}
         if step in LOGGED:
@@ -179,13 +199,13 @@ def trained(observer=None, visit=None, **changes):
         "key": KEY,
         "log_every": LOG,
         "checkpoint_every": 7,
-        "observers": [recorder],
+        "observers": [recorder.observer],
         **changes,
     }
     with pytest.MonkeyPatch.context() as patch, jax.enable_x64(True):
         if visit is not None:
-            patch.setattr(loop, "SECONDS_PER_VISIT", visit)
-        result = train(decay_problem(), initial_model(), **settings)
+            patch.setattr(pace, "SECONDS_PER_VISIT", visit)
+        result = train_with(decay_problem(), initial_model(), **settings)
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(result.model)]
     return Ran(result, recorder, leaves)
 
@@ -231,7 +251,14 @@ def test_gradient_descent_equals_the_loop_by_hand(descent):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"every": 5}, {"keep": 0.0}, {"subsample": None}, {"redraw_every": None}]
+    "wrong",
+    [
+        {"every": 5},
+        {"keep": 0.0},
+        {"subsample": None},
+        {"subsample": "first"},
+        {"redraw_every": None},
+    ],
 )
 def test_control_another_rule_by_hand_is_told_apart(descent, wrong):
     with pytest.raises(AssertionError, match="Not equal"):
@@ -243,7 +270,8 @@ def test_adam_with_a_schedule_equals_optax_stepped_by_hand():
     ran = trained(optimizer=optimizer, weighting=NTKWeights(every=5))
     assert_same_training(ran, by_hand(every=5), rtol=1e-5)  # Optax's schedules are float32
     for row in ran.result.history:
-        assert row.learning_rate == pytest.approx(0.01 * 0.5 ** (row.step / 10), rel=1e-12)
+        step = min(row.step, STEPS - 1)  # the last row has the metrics of the last step taken
+        assert row.metrics["learning_rate"] == pytest.approx(0.01 * 0.5 ** (step / 10), rel=1e-6)
 
 
 @pytest.mark.parametrize("factor", [True, False])
@@ -262,10 +290,11 @@ class Heun(FirstOrder):
         ahead = jax.tree.map(lambda p, g: p - 0.02 * g, parameters, first)
         second = objective(ahead)[1]
         move = lambda p, g, h: p - 0.01 * (g + h)
-        return jax.tree.map(move, parameters, first, second), state, losses
+        after = jax.tree.map(move, parameters, first, second)
+        return Step(after, state, losses, {}, running())
 
 
-def test_an_optimiser_may_look_elsewhere_under_the_same_weights():
+def test_an_optimizer_may_look_elsewhere_under_the_same_weights():
     sgd = optax.sgd(0.02)
     ran = trained(optimizer=Heun(sgd), weighting=NTKWeights(every=1))
     leaves = jax.tree.leaves(ran.result.model)
@@ -277,7 +306,7 @@ def test_an_optimiser_may_look_elsewhere_under_the_same_weights():
 
 
 def test_a_constant_learning_rate_is_reported(descent):
-    assert {row.learning_rate for row in descent.result.history} == {0.02}
+    assert {row.metrics["learning_rate"] for row in descent.result.history} == {0.02}
 
 
 def test_the_result_belongs_to_the_last_row(descent):
@@ -306,7 +335,7 @@ def test_ctrl_c_ends_the_run_with_its_state(step_by_step):
     assert result.steps == 11
     assert [row.step for row in result.history] == [0, 5, 10]
     assert [step for step, *_ in recorder.states] == [7, 11]
-    assert recorder.steps == [5, 6, 7, 8, 9, 10, 11]  # after the first visit, one step each
+    assert recorder.steps == list(range(1, 12))  # one step each
 
 
 def without_seconds(rows):
@@ -341,7 +370,7 @@ def linear_model():
 
 def run_linear(problem=None, **changes):
     settings = {"optimizer": gradient_descent(0.05), "steps": 10, "key": KEY, "log_every": 5}
-    return train(problem or linear_problem(), linear_model(), **{**settings, **changes})
+    return train_with(problem or linear_problem(), linear_model(), **{**settings, **changes})
 
 
 def test_the_last_step_is_logged_once_and_no_solution_means_no_error():
@@ -373,23 +402,24 @@ def test_fixed_weights_act_on_the_gradient_and_losses_stay_unweighted():
 
 def test_a_time_budget_ends_the_run_and_keeps_its_state():
     recorder = Recorder()
-    result = run_linear(budget=1e-9, observers=[recorder], steps=1000)
+    result = run_linear(budget=1e-9, observers=[recorder.observer], steps=1000)
     assert result.outcome is Outcome.BUDGET
-    assert result.steps == 5  # the first chunk is not cut
-    assert result.message == "stopped after 5 of 1000 steps, when 1e-09 s were used"
+    assert result.steps == 1  # the first chunk is one step, which compiles
+    assert result.message == "stopped after 1 of 1000 steps, when 1e-09 s were used"
     assert [row.step for row in result.history] == [0]
-    assert recorder.states[-1][0] == 5
+    assert recorder.states[-1][0] == 1
 
 
-def test_optimisers_without_a_schedule_have_no_learning_rate():
+def test_optimizers_without_a_schedule_have_no_learning_rate():
     result = run_linear(optimizer=FirstOrder(optax.sgd(0.05)), steps=1)
-    assert np.isnan(result.history[0].learning_rate)
+    assert result.history[0].metrics == {}
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
         ("steps", 0),
+        ("steps", True),
         ("steps", 2.5),
         ("log_every", -1),
         ("checkpoint_every", 0),
@@ -402,20 +432,111 @@ def test_settings_that_make_no_sense_are_refused(setting, value):
         run_linear(**{setting: value})
 
 
-def test_a_rule_that_wants_what_the_loop_does_not_know_is_refused():
-    @dataclasses.dataclass(frozen=True)
-    class Spectral(AbstractWeighting):
-        needs = str
-        every = 1
+class Rule(AbstractWeighting):
+    """A rule that keeps the weights and what it was told."""
 
-        def initial(self, names):
-            return dict.fromkeys(names, 1.0)
+    every = 1
+    subsample = None
 
-        def update(self, weights, information):
-            return weights
+    def __init__(self, *needs):
+        self.needs = needs
 
-    with pytest.raises(PinntkError, match="information the loop can give"):
-        run_linear(weighting=Spectral())
+    def init(self, names):
+        return WeightingState(dict.fromkeys(names, 1.0), dict.fromkeys(names, 0.0))
+
+    def update(self, state, information):
+        return state
+
+
+def test_a_rule_that_wants_what_training_does_not_know_is_refused():
+    with pytest.raises(PinntkError, match=r"^needs: got str; expected some of Losses, Gradient"):
+        run_linear(weighting=Rule(str))
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_every_kind_of_information_is_what_it_says(every):
+    """By hand in NumPy from the rows of the linear model: losses, gradients, traces at step 0."""
+    told = {}
+
+    class Told(Rule):
+        def update(self, state, information):
+            norms = information[GradientNorms]
+            seen = {
+                "losses": information[Losses].values,
+                "traces": information[Traces].values,
+                "euclidean": norms.euclidean,
+                "largest": norms.largest,
+                "mean": norms.mean,
+            }
+            jax.debug.callback(lambda values: told.update(values), seen)
+            return state
+
+    rule = Told(Losses, Traces, GradientNorms)
+    rule.every = every
+    problem = linear_problem()
+    run_linear(problem, weighting=rule, steps=1)
+    jax.effects_barrier()
+    basis = lambda x: np.sin(np.arange(1, 4) * np.pi / 2 * x + np.arange(3))
+    c, aims = np.array([0.3, -0.2, 0.1]), {"ends": 0.0, "inside": 1.0}
+    for name, points in problem.sample(KEY).items():
+        rows = np.array([basis(x) for x in np.asarray(points.points)[:, 0]])
+        r = rows @ c - aims[name]
+        gradient = 2 / len(r) * rows.T @ r
+        expected = {
+            "losses": np.mean(r**2),
+            "traces": np.sum(rows**2),
+            "euclidean": np.linalg.norm(gradient),
+            "largest": np.abs(gradient).max(),
+            "mean": np.abs(gradient).mean(),
+        }
+        for kind, value in expected.items():  # float32 sums of five terms
+            np.testing.assert_allclose(told[kind][name], value, rtol=1e-5)
+
+
+def test_a_rule_may_remember():
+    """λ = 1 + the number of updates before: what is remembered goes from step to step."""
+
+    class Counting(Rule):
+        def update(self, state, information):
+            memory = {name: value + 1 for name, value in state.memory.items()}
+            return WeightingState(memory, memory)
+
+    result = run_linear(weighting=Counting(Losses), steps=4, log_every=1)
+    seen = [row.weights["ends"] for row in result.history]
+    assert seen == [1.0, 2.0, 3.0, 4.0, 4.0]
+
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compilations():
+    """How many programs XLA compiles from here on."""
+    count = []
+    hear = lambda name, seconds, **_: count.append(name) if name == COMPILED else None
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    yield count
+    jax.monitoring.unregister_event_duration_listener(hear)
+
+
+def test_a_second_training_of_the_same_shapes_compiles_nothing(compilations):
+    """Other objects of equal content, another key and another network; a control compiles anew."""
+    problem = linear_problem(solution=lambda x: x[0])
+
+    def go(rate, key, weight=2.0):
+        training = Training(
+            adam(rate), steps=6, weighting=NTKWeights(every=2, factors={"ends": weight})
+        )
+        model = LinearModel(jax.random.normal(jax.random.key(key), (3,)))
+        train(problem, model, training, key=jax.random.key(key))
+
+    go(0.01, 0)
+    assert compilations
+    compilations.clear()
+    go(0.01, 1)
+    assert compilations == []
+    go(0.01, 1, weight=3.0)
+    assert len(compilations) >= 1
 
 
 def test_a_terminal_sees_a_bar_and_a_pipe_sees_nothing():
@@ -465,18 +586,19 @@ def test_divergence_names_condition_and_step_and_keeps_the_last_good_state(
     case, settings, visit, x64, monkeypatch
 ):
     if visit is not None:
-        monkeypatch.setattr(loop, "SECONDS_PER_VISIT", visit)
+        monkeypatch.setattr(pace, "SECONDS_PER_VISIT", visit)
     states, losses = blow_up_by_hand(100)
     bad = next(i for i, now in enumerate(losses) if not np.isfinite(list(now.values())).all())
     assert np.isfinite(losses[bad]["ends"])  # so the name is not simply the first
     settings = {**settings, "steps": settings["steps"] or bad}
     recorder = Recorder()
-    result = run_linear(
-        linear_problem(1e3),
-        optimizer=gradient_descent(1e-4),
-        observers=[recorder],
-        **settings,
-    )
+    with pytest.warns(PinntkWarning, match="diverged at step"):
+        result = run_linear(
+            linear_problem(1e3),
+            optimizer=gradient_descent(1e-4),
+            observers=[recorder.observer],
+            **settings,
+        )
     assert result.outcome is Outcome.DIVERGED
     assert result.message == (
         f"diverged at step {bad}: the loss of condition 'inside' is inf; the last good state is kept"
@@ -499,7 +621,8 @@ def nan_condition(name="broken", **options):
 
 
 def test_a_run_that_is_not_finite_at_the_start_says_so_and_trains_nothing():
-    result = run_linear(nan_condition(), weighting=NTKWeights(every=1))
+    with pytest.warns(PinntkWarning, match="not finite at step 0"):
+        result = run_linear(nan_condition(), weighting=NTKWeights(every=1))
     assert result.outcome is Outcome.DIVERGED
     assert result.message == (
         "not finite at step 0: the loss of condition 'broken' is nan, before any training"
@@ -515,7 +638,8 @@ def test_weights_that_are_not_finite_end_the_run():
 
     domain = Interval(x=(0.0, 1.0))
     problem = Problem("root", domain, [Condition("root", residual, domain, 3)])
-    result = run_linear(problem, weighting=NTKWeights())
+    with pytest.warns(PinntkWarning, match="not finite at step 0"):
+        result = run_linear(problem, weighting=NTKWeights())
     assert result.outcome is Outcome.DIVERGED
     assert "the weight of condition 'root' is nan" in result.message
     assert np.isfinite(list(result.losses.values())).all()
@@ -543,10 +667,10 @@ def test_influence_at_one_late_point_is_enough():
     check_sensitivity(problem, linear_model(), batch)
 
 
-def test_the_first_points_keep_their_targets():
+def test_a_subsample_keeps_points_with_their_targets():
     domain, x = Interval(x=(0.0, 1.0)), np.linspace(0, 1, 4)[:, None]
     problem = Problem("data", domain, [observations("data", domain, x, x[:, 0])])
-    few = first_points(problem.sample(KEY), 3)["data"]
+    few = subsample(problem.sample(KEY), 3, KEY)["data"]
     np.testing.assert_array_equal(few.points[:, 0], few.targets)
     assert len(few.points) == 3
 

@@ -9,9 +9,11 @@ from helpers import CASES, assert_close, double_case, double_jacobian
 from pinntk.errors import PinntkError
 from pinntk.weighting import (
     Fixed,
-    NoInformation,
+    Information,
+    Losses,
     NTKWeights,
-    TraceInformation,
+    Traces,
+    WeightingState,
     ntk_weights,
 )
 
@@ -72,7 +74,7 @@ def test_the_weights_make_all_average_rates_equal_and_wrong_rules_do_not(rule, e
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_ntk_weights_of_a_problem_equalise_its_rates(name, x64):
+def test_ntk_weights_of_a_problem_equalize_its_rates(name, x64):
     case, _ = double_case(name)
     traces = {condition: np.sum(np.square(j)) for condition, j in double_jacobian(name).items()}
     weights = ntk_weights(traces, case.rows)
@@ -91,18 +93,29 @@ def test_a_condition_without_gradient_gets_an_infinite_weight():
 # The rules
 
 
-INFORMATION = TraceInformation(
-    {"boundary": jnp.asarray(8.0), "residual": jnp.asarray(300.0)}, {"boundary": 2, "residual": 30}
-)
+TRACES = {"boundary": jnp.asarray(8.0), "residual": jnp.asarray(300.0)}
+ROWS = {"boundary": 2, "residual": 30}
+
+
+def update(rule, weights, traces=TRACES):
+    """The weights after an update by tr K_kk."""
+    return rule.update(WeightingState(weights), Information(Traces(traces, ROWS))).weights
+
+
+def test_information_that_a_rule_did_not_ask_for_is_an_error_that_says_how_to_ask():
+    with pytest.raises(PinntkError) as error:
+        Information(Traces(TRACES, ROWS))[Losses]
+    assert str(error.value) == (
+        "needs: got Traces; expected Losses among them, since the rule reads it. "
+        "Write needs = (Losses,) in the weighting rule."
+    )
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.9])
 def test_the_moving_average_keeps_a_share_of_the_old_weights(keep):
     rule = NTKWeights(moving_average=keep)
     old = {"boundary": jnp.asarray(1.0), "residual": jnp.asarray(2.0)}
-    new = jax.jit(lambda w, traces: rule.update(w, INFORMATION._replace(traces=traces)))(
-        old, INFORMATION.traces
-    )
+    new = jax.jit(lambda weights, traces: update(rule, weights, traces))(old, TRACES)
     assert_close(new["boundary"], np.float32(keep * 1.0 + (1 - keep) * 3.5))
     assert_close(new["residual"], np.float32(keep * 2.0 + (1 - keep) * 1.4))
 
@@ -110,9 +123,9 @@ def test_the_moving_average_keeps_a_share_of_the_old_weights(keep):
 @pytest.mark.parametrize("keep", [0.0, 0.5])
 def test_factors_multiply_the_weights_of_their_conditions_and_of_no_others(keep):
     rule = NTKWeights(moving_average=keep, factors={"boundary": 3.0})
-    assert rule.initial(NAMES) == {"boundary": 3.0, "residual": 1.0}
-    old = {name: jnp.asarray(value) for name, value in rule.initial(NAMES).items()}
-    new = rule.update(old, INFORMATION)
+    assert rule.init(NAMES).weights == {"boundary": 3.0, "residual": 1.0}
+    old = {name: jnp.asarray(value) for name, value in rule.init(NAMES).weights.items()}
+    new = update(rule, old)
     # the rates are 4 and 10, and Algorithm 1's own weights 14/4 and 14/10
     assert_close(new["boundary"], np.float32(keep * 3.0 + (1 - keep) * 3 * 3.5))
     assert_close(new["residual"], np.float32(keep * 1.0 + (1 - keep) * 1.4))
@@ -122,25 +135,25 @@ def test_factors_multiply_the_weights_of_their_conditions_and_of_no_others(keep)
 
 def test_ntk_weights_start_at_one_and_say_what_they_need():
     rule = NTKWeights()
-    assert rule.initial(NAMES) == {"boundary": 1.0, "residual": 1.0}
-    assert rule.needs is TraceInformation
+    assert rule.init(NAMES).weights == {"boundary": 1.0, "residual": 1.0}
+    assert rule.needs == (Traces,)
     assert (rule.every, rule.moving_average, rule.subsample) == (100, 0.0, None)
 
 
 def test_fixed_weights_stay_and_are_one_unless_named():
     rule = Fixed({"boundary": 100})
-    weights = rule.initial(NAMES)
-    assert weights == {"boundary": 100.0, "residual": 1.0}
-    assert list(weights) == list(NAMES)
-    assert rule.update(weights, NoInformation()) is weights
-    assert rule.needs is NoInformation
+    state = rule.init(NAMES)
+    assert state.weights == {"boundary": 100.0, "residual": 1.0}
+    assert list(state.weights) == list(NAMES)
+    assert rule.update(state, Information()) is state
+    assert rule.needs == ()
     assert rule.every is None
-    assert Fixed().initial(NAMES) == {"boundary": 1.0, "residual": 1.0}
+    assert Fixed().init(NAMES).weights == {"boundary": 1.0, "residual": 1.0}
 
 
 def test_a_weight_of_an_unknown_condition_gets_a_suggestion():
     with pytest.raises(PinntkError) as error:
-        Fixed({"residul": 2.0}).initial(NAMES)
+        Fixed({"residul": 2.0}).init(NAMES)
     assert str(error.value) == (
         "weight: got 'residul'; expected one of boundary, residual. Did you mean 'residual'?"
     )
@@ -165,7 +178,8 @@ def test_a_bad_weight_is_named(value):
         ("moving_average", 1.0, "a number from 0 to below 1"),
         ("moving_average", -0.1, "a number from 0 to below 1"),
         ("moving_average", float("nan"), "a number from 0 to below 1"),
-        ("subsample", 0, "1 point or more, or None"),
+        ("subsample", 0, "a whole number of points, or None"),
+        ("subsample", 1.5, "a whole number of points, or None"),
     ],
 )
 def test_bad_settings_of_ntk_weights_are_named(argument, value, expected):

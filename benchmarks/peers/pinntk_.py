@@ -32,9 +32,9 @@ from jax_wave import E_T, E_X, forward, reverse  # noqa: E402
 import pinntk as pk  # noqa: E402
 from pinntk.jacobian import FORMS as BUILD  # noqa: E402
 from pinntk.jacobian import Use, block_traces, choose, gram, trainable  # noqa: E402
-from pinntk.jacobian.memory import available_memory  # noqa: E402
+from pinntk.jacobian.machine import available_memory  # noqa: E402
 from pinntk.problem import Sample  # noqa: E402
-from pinntk.training import start  # noqa: E402
+from pinntk.training import Training, initial_state  # noqa: E402
 from pinntk.training.compiled import compile_chunk  # noqa: E402
 
 jax.config.update("jax_enable_x64", arguments.dtype == "float64")
@@ -126,11 +126,11 @@ def step(inputs: worker.Inputs) -> worker.Work:
     """Adam steps in the compiled loop of the package, with Algorithm 1 at each where the task says so."""
     problem, model, batch = set_up(inputs, worker.CONDITIONS)
     weightings = {"step": pk.Fixed(), "step_with_traces": pk.NTKWeights(every=1)}
-    optimizer, rest = pk.adam(1e-3), trainable(model)[1]
 
     def steps(weighting):
-        state = start(problem, model, optimizer, weighting, batch)
-        run = compile_chunk(problem, rest, optimizer, weighting, jax.random.key(0))
+        training = Training(pk.adam(1e-3), weighting=weighting)
+        state = initial_state(problem, model, training, batch)
+        run = compile_chunk(problem, trainable(model)[1], training, jax.random.key(0))
         return lambda: jax.block_until_ready(run(state, arguments.steps))
 
     calls = {task: steps(weighting) for task, weighting in weightings.items()}

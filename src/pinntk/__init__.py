@@ -1,13 +1,15 @@
-"""Why does my PINN not train, and what makes it train?
+"""Why does my PINN not train, and how do I fix it?
 
 >>> import pinntk as pk
 
-State a problem (`Problem`, `Condition` and its helpers, domains), look at it (`diagnose`,
-`tangent_kernel`, `spectrum`), train it (`train` with `NTKWeights`).
+State a problem (`Problem`, `Condition` and its helpers, domains), say how to train it
+(`Training`), examine it (`diagnose`, `tangent_kernel`), and train it (`train`). `pk.library` has problems
+to start with.
 """
 
 from importlib.metadata import version as _version
 
+from pinntk import library
 from pinntk.calculus import Field
 from pinntk.conditions import (
     Condition,
@@ -36,7 +38,10 @@ from pinntk.diagnosis import (
     treat,
 )
 from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
     Box,
+    Facts,
     Interval,
     LatinHypercube,
     Points,
@@ -71,6 +76,8 @@ from pinntk.nets import (
 )
 from pinntk.optim import (
     SPRING,
+    AbstractKernelSolver,
+    AbstractOptimizer,
     Cholesky,
     ConjugateGradients,
     FirstOrder,
@@ -80,9 +87,12 @@ from pinntk.optim import (
 )
 from pinntk.problem import Batch, HardConstraints, Problem, Sample
 from pinntk.training import (
+    AbstractResampling,
+    AsConditioned,
     Drawn,
     Given,
     Network,
+    Observer,
     Outcome,
     ProgressivePoints,
     ResidualAdaptive,
@@ -91,13 +101,10 @@ from pinntk.training import (
     Training,
     default_setup,
     natural_setup,
-    no_scaling,
-    points_scaling,
     precision,
     progress_bar,
-    standard_scaling,
+    start_run,
     train,
-    unit_scaling,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 
@@ -108,8 +115,14 @@ __all__ = [
     "MLP",
     "SPRING",
     "AbstractFinding",
+    "AbstractKernelSolver",
+    "AbstractOptimizer",
+    "AbstractRegion",
+    "AbstractResampling",
+    "AbstractSampler",
     "AbstractSubject",
     "AbstractWeighting",
+    "AsConditioned",
     "Batch",
     "Box",
     "Cholesky",
@@ -120,6 +133,7 @@ __all__ = [
     "Drawn",
     "Estimate",
     "Evidence",
+    "Facts",
     "Field",
     "FirstOrder",
     "Fixed",
@@ -137,6 +151,7 @@ __all__ = [
     "NTKWeights",
     "NaturalGradient",
     "Network",
+    "Observer",
     "Outcome",
     "PeriodicFeatures",
     "PinntkError",
@@ -178,20 +193,18 @@ __all__ = [
     "initial_velocity",
     "largest_eigenvalue",
     "largest_stable_step",
+    "library",
     "natural_setup",
     "neumann",
-    "no_scaling",
     "ntk_weights",
     "observations",
     "periodic",
-    "points_scaling",
     "precision",
     "progress_bar",
     "robin",
     "spectrum",
-    "standard_scaling",
+    "start_run",
     "tangent_kernel",
     "train",
     "treat",
-    "unit_scaling",
 ]

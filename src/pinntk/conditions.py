@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Array
 
 from pinntk.calculus import AbstractField, Point
-from pinntk.domain import AbstractRegion, AbstractSampler, Box, Points, Sobol
+from pinntk.domain import (
+    AbstractRegion,
+    AbstractSampler,
+    Box,
+    Points,
+    Sobol,
+    check_region,
+    first_instant,
+)
 from pinntk.errors import PinntkError, check_name
 
 Value = float | Callable[[Point], Array]
@@ -28,9 +36,9 @@ class Condition:
       an array of shape (m,). For a condition with `targets`, `residual(u, x, y)`.
     - `where`: the region that is sampled.
     - `points`: how many points.
-    - `sampler`: how they are laid; Sobol by default, for its even cover at any count.
-    - `redraw_every`: draw new points every so many training steps; fixed points when None.
-    - `targets`: one row per point for conditions on data, else None.
+    - `sampler`: how they are distributed; Sobol by default, which covers evenly at any count.
+    - `redraw_every`: steps between two draws of new points; None for fixed points.
+    - `targets`: data, one row per point; None for other conditions.
     """
 
     name: str
@@ -49,6 +57,15 @@ class Condition:
                 f"residual of condition {self.name!r}",
                 got=self.residual,
                 expected="a function (u, x)",
+            )
+        check_region(f"where of condition {self.name!r}", self.where)
+        if not isinstance(self.sampler, AbstractSampler):
+            raise PinntkError(
+                f"sampler of condition {self.name!r}",
+                got=repr(self.sampler),
+                expected="a sampler, which is an object: Sobol(), Random(), LatinHypercube(), "
+                "UniformGrid() or an AbstractSampler of your own",
+                fix="Write sampler=pk.Sobol().",
             )
         _check_count(f"points of condition {self.name!r}", self.points)
         if self.redraw_every is not None:
@@ -74,7 +91,7 @@ def dirichlet(
 def neumann(
     name: str, where: AbstractRegion, value: Value, points: int, **options: Any
 ) -> Condition:
-    """∂u/∂n = value on faces of a box, n the outward normal."""
+    """∂u/∂n = value on faces of a box or another surface, n the outward normal."""
     return robin(name, where, 0.0, 1.0, value, points, **options)
 
 
@@ -87,7 +104,7 @@ def robin(
     points: int,
     **options: Any,
 ) -> Condition:
-    """alpha·u + beta·∂u/∂n = value on faces of a box, n the outward normal."""
+    """alpha·u + beta·∂u/∂n = value on faces of a box or another surface, n the outward normal."""
 
     def residual(u: AbstractField, x: Point) -> Array:
         normal = where.normal(x)
@@ -107,7 +124,7 @@ def periodic(
     """
     check_name("coordinate", coordinate, domain.coordinates)
     axis = domain.coordinates.index(coordinate)
-    low, high = domain.bounds[coordinate]
+    low, high = domain.intervals[coordinate]
 
     def residual(u: AbstractField, x: Point) -> Array:
         opposite = x.at[axis].add(high - low)
@@ -119,22 +136,19 @@ def periodic(
     return Condition(name, residual, domain.face(**{coordinate: low}), points, **options)
 
 
-def initial_value(name: str, domain: Box, value: Value, points: int, **options: Any) -> Condition:
+def initial_value(
+    name: str, domain: AbstractRegion, value: Value, points: int, **options: Any
+) -> Condition:
     """U = value at the first instant of a domain with a coordinate `t`."""
-    return dirichlet(name, _first_instant(domain), value, points, **options)
+    return dirichlet(name, first_instant(domain), value, points, **options)
 
 
 def initial_velocity(
-    name: str, domain: Box, value: Value, points: int, **options: Any
+    name: str, domain: AbstractRegion, value: Value, points: int, **options: Any
 ) -> Condition:
     """∂u/∂t = value at the first instant of a domain with a coordinate `t`."""
-    where = _first_instant(domain)
+    where = first_instant(domain)
     return Condition(name, lambda u, x: u.d("t")(x) - _value_at(value, x), where, points, **options)
-
-
-def _first_instant(domain: Box) -> Box:
-    check_name("coordinate", "t", domain.coordinates)
-    return domain.face(t=domain.bounds["t"][0])
 
 
 def observations(
@@ -146,7 +160,7 @@ def observations(
 ) -> Condition:
     """Data: what is observed of u at points (n, d) should equal values (n,) or (n, m).
 
-    `observe(u, x)` is what was measured, u itself unless given.
+    `observe(u, x)` is the measured quantity, by default u itself.
     """
     region = Points(points, domain.coordinates)
     targets = np.asarray(values, float)

@@ -1,4 +1,4 @@
-"""The errors that pinntk raises: each says which argument, what it got, what it wanted and the fix."""
+"""The errors that pinntk raises: each names the argument, what it got, what was expected, and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class PinntkError(ValueError):
-    """Bad input. `str(error)` is one to four short sentences meant for a person.
+    """Bad input. `str(error)` is one to four short sentences for a person to read.
 
     **Arguments:** the name of the offending argument, the value it got, what was expected, and what
     to write instead.
@@ -26,7 +26,7 @@ class PinntkError(ValueError):
 
 
 class PinntkWarning(UserWarning):
-    """Something that a user should know, and that does not stop the work."""
+    """Something that a user should know, but that does not stop the work."""
 
 
 class ResidualError(PinntkError):
@@ -42,7 +42,7 @@ class RunError(PinntkError):
 
 
 def unknown_name(argument: str, got: str, known: Iterable[str]) -> PinntkError:
-    """The error for a misspelt name, with the nearest known ones as the suggestion."""
+    """The error for a misspelled name, which suggests the nearest known ones."""
     names = list(known)
     close = difflib.get_close_matches(got, names, n=3, cutoff=0.5)
     fix = f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

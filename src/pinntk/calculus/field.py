@@ -52,7 +52,7 @@ class AbstractField(abc.ABC):
         """A function and the linear combination of its derivatives that this field is."""
 
     def d(self, *names: str) -> Derivatives:
-        """∂ⁿ/∂names: one name per differentiation, any order, mixed as wanted; u.d() is u itself."""
+        """∂ⁿ/∂names: one name per differentiation, any order, pure or mixed; u.d() is u itself."""
         axes = tuple(self._axis(name) for name in names)
         base, terms = self._terms()
         shifted = {tuple(sorted(index + axes)): value for index, value in terms.items()}
@@ -111,7 +111,7 @@ class AbstractField(abc.ABC):
         return tuple(self[name] for name in self.components_named)
 
     def coefficient(self, name: str) -> Any:
-        """An unknown of the equation beside u: its value, or a field over the same coordinates.
+        """An unknown coefficient of the equation: its value, or a field over the same coordinates.
 
         Only the field that a residual is given has them; its derivatives and components do not.
         """
@@ -160,8 +160,9 @@ class AbstractField(abc.ABC):
         above = other if callable(other) else lambda _: _scalar(other)
         return _pointwise(lambda below, value: value / below, self, above)
 
-    def __pow__(self, exponent: int | float) -> AbstractField:
-        return Field(lambda point: self(point) ** exponent, self.coordinates)
+    def __pow__(self, exponent: Any) -> AbstractField:
+        above = exponent if callable(exponent) else lambda _: _scalar(exponent)
+        return _pointwise(operator.pow, self, above)
 
 
 class Field(AbstractField):
@@ -262,6 +263,6 @@ def _pointwise(
     left: AbstractField,
     right: Callable[..., Any],
 ) -> Field:
-    return Field(
-        lambda point: combine(left(point), right(point)), left.coordinates, left.components_named
-    )
+    """Both at a point, combined; the components are those of the side that has some with names."""
+    named = left.components_named or getattr(right, "components_named", ())
+    return Field(lambda point: combine(left(point), right(point)), left.coordinates, named)

@@ -23,12 +23,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinntk.tracing import bind, inner_jaxpr
+from pinntk.program import bind, interpret
 
 #: Steps that are linear in all their inputs together: their second derivative is zero.
 LINEAR = frozenset(
@@ -118,8 +117,13 @@ def second_order(
     closed = jax.make_jaxpr(function)(point)
     identity = np.eye(point.shape[0], dtype=point.dtype)
     units = {axis: jnp.asarray(identity[axis]) for axis in wanted}
-    jets = _propagate(closed.jaxpr, closed.consts, [_Jet(point, units, None)], pairs)
-    (result,) = jets
+    (result,) = interpret(
+        closed.jaxpr,
+        closed.consts,
+        [_Jet(point, units, None)],
+        lambda equation, jets: _step(equation, jets, pairs),
+        constant=lambda _, value: _fixed(value),
+    )
     zero = jnp.zeros_like(result.value)
     tangents = {axis: result.tangents.get(axis, zero) for axis in wanted}
     return result.value, tangents, zero if result.second is None else result.second
@@ -135,31 +139,18 @@ def _symmetric(second: Second) -> dict[tuple[int, int], Any]:
     return pairs
 
 
-def _propagate(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[_Jet], pairs: dict) -> list:
-    environment: dict[Any, _Jet] = {}
-    constants = [_Jet(const, {}, None) for const in consts]
-    environment.update(zip(jaxpr.constvars, constants, strict=True))
-    environment.update(zip(jaxpr.invars, inputs, strict=True))
+def _step(equation: Any, jets: list[_Jet], pairs: dict) -> list[_Jet]:
+    """One equation on jets."""
+    if not any(jet.moves for jet in jets):
+        return [_fixed(value) for value in bind(equation, [jet.value for jet in jets])]
+    if equation.primitive.name in ELEMENTWISE and len(jets) == 1:
+        return [_elementwise(equation, jets[0], pairs)]
+    return _general(equation, jets, pairs)
 
-    def read(atom: Any) -> _Jet:
-        if isinstance(atom, jex.core.Literal):
-            return _Jet(atom.val, {}, None)
-        return environment[atom]
 
-    for equation in jaxpr.eqns:
-        jets = [read(atom) for atom in equation.invars]
-        inner = inner_jaxpr(equation)
-        if inner is not None:
-            outputs = _propagate(inner.jaxpr, inner.consts, jets, pairs)
-        elif not any(jet.moves for jet in jets):
-            values = bind(equation, [jet.value for jet in jets])
-            outputs = [_Jet(value, {}, None) for value in values]
-        elif equation.primitive.name in ELEMENTWISE and len(jets) == 1:
-            outputs = [_elementwise(equation, jets[0], pairs)]
-        else:
-            outputs = _general(equation, jets, pairs)
-        environment.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+def _fixed(value: Any) -> _Jet:
+    """A value that does not move with the point."""
+    return _Jet(value, {}, None)
 
 
 def _elementwise(equation: Any, jet: _Jet, pairs: dict) -> _Jet:
@@ -193,7 +184,7 @@ def _general(equation: Any, jets: list[_Jet], pairs: dict) -> list[_Jet]:
     """Any step that JAX can differentiate: by jvp, and jvp of jvp for the second-order term."""
     name = equation.primitive.name
     if not any(_is_float(variable.aval) for variable in equation.outvars):
-        return [_Jet(value, {}, None) for value in bind(equation, [jet.value for jet in jets])]
+        return [_fixed(value) for value in bind(equation, [jet.value for jet in jets])]
     moving = [i for i, jet in enumerate(jets) if jet.moves and _is_float(jet.value)]
 
     def apply(*active: Any) -> list[Any]:
@@ -241,7 +232,7 @@ def _general(equation: Any, jets: list[_Jet], pairs: dict) -> list[_Jet]:
     return [
         _Jet(value, {axis: tangents[axis][k] for axis in axes}, seconds[k] if seconds else None)
         if _is_float(value)
-        else _Jet(value, {}, None)
+        else _fixed(value)
         for k, value in enumerate(values)
     ]
 

@@ -1,5 +1,5 @@
 """The command line."""
 
-from pinntk.cli.app import app, main
+from pinntk.cli.main import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -1,14 +1,10 @@
-"""The command `pinntk`. Thin: it parses, calls and prints."""
+"""The commands. Thin: each parses, calls and prints."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import shlex
-import signal
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,188 +12,98 @@ import typer
 
 import pinntk.cli.options as o
 from pinntk.cli import doctor, tables
-from pinntk.errors import PinntkError, PinntkWarning
-from pinntk.runs import (
-    Setup,
-    plain_setup,
-    resume_run,
-    set_up,
-    start_run,
-    step_size_warning,
-)
-from pinntk.training import NATURAL, Outcome, Result, progress_bar
+from pinntk.cli.cache import keep_programs
+from pinntk.cli.loading import load
+from pinntk.cli.main import INTERRUPTED
+from pinntk.cli.origin import origin, setup_of
+from pinntk.cli.settings import apply, plain
+from pinntk.cli.summary import print_setup, step_size_warning
+from pinntk.errors import PinntkError
+from pinntk.training import Outcome, Result, progress_bar, resume_run, start_run
+from pinntk.words import duration
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Why does my PINN not train, and what makes it train?",
+    help="Why does my PINN not train, and how do I fix it?",
 )
 
 #: Exit codes: 0 done (also when a time budget ended it), 2 bad input, 3 diverged, 130 interrupted.
-EXIT_CODES = {Outcome.DIVERGED: 3, Outcome.INTERRUPTED: 130}
+EXIT_CODES = {Outcome.DIVERGED: 3, Outcome.INTERRUPTED: INTERRUPTED}
 
 
 @app.command(name="list")
 def list_problems() -> None:
-    """Show the problems of the library."""
+    """Show the problems of the library, with their presets beside default and natural-gradient."""
     tables.console.print(tables.problem_table())
 
 
 @app.command()
+@o.takes_options
 def diagnose(
     problem: o.ProblemArgument,
+    options: o.Options,
     preset: o.Preset = None,
-    network: o.Network = None,
-    width: o.Width = None,
-    depth: o.Depth = None,
-    activation: o.Activation = None,
-    parametrization: o.Parametrization = None,
-    scaling: o.Scaling = None,
-    input_scale: o.InputScale = None,
-    hard: o.Hard = None,
-    harmonics: o.Harmonics = None,
-    fourier_features: o.FourierFeatures = None,
-    fourier_scale: o.FourierScale = None,
-    weighting: o.Weighting = None,
-    weights: o.WeightOptions = None,
-    every: o.Every = None,
-    optimizer: o.Optimizer = None,
-    points: o.PointOptions = None,
-    resampling: o.Resampling = None,
-    learning_rate: o.LearningRate = None,
-    decay_rate: o.DecayRate = None,
-    decay_steps: o.DecaySteps = None,
-    steps: o.Steps = None,
-    dtype: o.Dtype = None,
     seed: o.Seed = 0,
     budget: o.TrialBudget = "60s",
+    finding: o.Findings = None,
     out: o.DiagnosisOut = None,
     json_file: o.Json = None,
+    no_cache: o.NoCache = False,
 ) -> None:
-    """Say why a PINN does not train, try what would help, and leave a page with the evidence.
+    """Say why a PINN does not train, try the remedies, and write a page with the evidence.
 
-    Looks at the training that is planned with all loss weights 1, unless weights are asked for.
+    Examines the planned training with all loss weights 1, unless you ask for weights or name a Setup of
+    your own.
     """
-    changes = o.recipe_changes(
-        network=network,
-        width=width,
-        depth=depth,
-        activation=activation,
-        parametrization=parametrization,
-        scaling=scaling,
-        input_scale=input_scale,
-        hard=hard,
-        harmonics=harmonics,
-        fourier_features=fourier_features,
-        fourier_scale=fourier_scale,
-        weighting=weighting,
-        weights=o.parse_weights(weights),
-        every=every,
-        optimizer=optimizer,
-        points=o.parse_points(points),
-        resampling=resampling,
-        learning_rate=learning_rate,
-        decay_rate=decay_rate,
-        decay_steps=decay_steps,
-        steps=steps,
-        dtype=dtype,
-    )
     seconds = o.parse_budget(budget, zero=True) or 0.0
     doctor.check_budget(seconds)
-    setup = plain_setup(problem, preset, changes, seed)
+    loaded = load(problem, preset)
+    setup = apply(loaded.setup, options, loaded.presets)
+    if not loaded.own:
+        setup = plain(setup, options)
+    own_findings = doctor.load_findings(finding or [])
     if json_file is not None and str(json_file) != "-":
         o.check_writable("--json", json_file)
-    where = doctor.destination(setup.spec, out, json_file)
+    where = doctor.destination(loaded.spec, out, json_file)
+    _cached(no_cache)
     if not where.to_stdout:
-        _print_setup(setup)
-    if doctor.run(setup, seconds, where, shlex.join(["pinntk", *sys.argv[1:]])):
+        print_setup(loaded.spec, setup, seed)
+    case = doctor.Case(loaded, options, setup, seed, own_findings)
+    command = shlex.join(["pinntk", *sys.argv[1:]])
+    if doctor.run(case, seconds, where, command):
         raise typer.Exit(EXIT_CODES[Outcome.INTERRUPTED])
 
 
 @app.command()
+@o.takes_options
 def train(
     problem: o.ProblemArgument,
+    options: o.Options,
     preset: o.Preset = None,
-    network: o.Network = None,
-    width: o.Width = None,
-    depth: o.Depth = None,
-    activation: o.Activation = None,
-    parametrization: o.Parametrization = None,
-    scaling: o.Scaling = None,
-    input_scale: o.InputScale = None,
-    hard: o.Hard = None,
-    harmonics: o.Harmonics = None,
-    fourier_features: o.FourierFeatures = None,
-    fourier_scale: o.FourierScale = None,
-    weighting: o.Weighting = None,
-    weights: o.WeightOptions = None,
-    every: o.Every = None,
-    moving_average: o.MovingAverage = None,
-    subsample: o.Subsample = None,
-    optimizer: o.Optimizer = None,
-    damping: o.Damping = None,
-    solver: o.Solver = None,
-    points: o.PointOptions = None,
-    resampling: o.Resampling = None,
-    resample_every: o.ResampleEvery = None,
-    learning_rate: o.LearningRate = None,
-    decay_rate: o.DecayRate = None,
-    decay_steps: o.DecaySteps = None,
-    steps: o.Steps = None,
-    log_every: o.LogEvery = None,
-    dtype: o.Dtype = None,
     seed: o.Seed = 0,
     budget: o.Budget = None,
     checkpoint_every: o.CheckpointEvery = None,
     out: o.Out = None,
+    no_cache: o.NoCache = False,
 ) -> None:
     """Train a PINN; with --out, keep everything in a directory that can be resumed."""
-    setup = set_up(
-        problem,
-        preset,
-        o.recipe_changes(
-            network=network,
-            width=width,
-            depth=depth,
-            activation=activation,
-            parametrization=parametrization,
-            scaling=scaling,
-            input_scale=input_scale,
-            hard=hard,
-            harmonics=harmonics,
-            fourier_features=fourier_features,
-            fourier_scale=fourier_scale,
-            weighting=weighting,
-            weights=o.parse_weights(weights),
-            every=every,
-            moving_average=moving_average,
-            subsample=subsample,
-            optimizer=optimizer,
-            damping=damping,
-            solver=solver,
-            points=o.parse_points(points),
-            resampling=resampling,
-            resample_every=resample_every,
-            learning_rate=learning_rate,
-            decay_rate=decay_rate,
-            decay_steps=decay_steps,
-            steps=steps,
-            log_every=log_every,
-            dtype=dtype,
-        ),
-        seed,
-    )
     seconds = o.parse_budget(budget)
-    _print_setup(setup)
-    warning = step_size_warning(setup)
+    loaded = load(problem, preset)
+    setup = apply(loaded.setup, options, loaded.presets)
+    _cached(no_cache)
+    print_setup(loaded.spec, setup, seed)
+    warning = step_size_warning(setup, seed)
     if warning:
         tables.print_warning(warning)
-    with progress_bar(setup.recipe.steps, tables.errors) as bar, _notes_at_the_end():
+    with progress_bar(setup.training.steps, tables.errors) as bar:
         result = start_run(
             setup,
+            seed,
             out,
+            origin=origin(loaded, options),
             budget=seconds,
             checkpoint_every=checkpoint_every,
             command=sys.argv,
@@ -207,29 +113,28 @@ def train(
 
 
 @app.command()
-def resume(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-    budget: o.Budget = None,
-) -> None:
-    """Go on with an interrupted run, as if it had not been interrupted."""
-    with progress_bar(1, tables.errors) as bar, _notes_at_the_end():
-        result, warnings = resume_run(directory, budget=o.parse_budget(budget), observers=[bar])
+def resume(directory: o.Directory, budget: o.Budget = None, no_cache: o.NoCache = False) -> None:
+    """Continue an interrupted run, as if it had not been interrupted."""
+    seconds = o.parse_budget(budget)
+    setup = setup_of(directory)
+    _cached(no_cache)
+    with progress_bar(setup.training.steps, tables.errors) as bar:
+        result, warnings = resume_run(directory, setup, budget=seconds, observers=[bar])
     for warning in warnings:
         tables.print_warning(warning)
     _print_result(result, directory)
 
 
 @app.command()
-def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-) -> None:
+def report(directory: o.Directory) -> None:
     """Draw losses, weights, error, spectra and solution of a run into DIR/report."""
     from pinntk.report import write_report  # Matplotlib is loaded by the commands that draw
 
+    setup = setup_of(directory)
     with tables.errors.status("drawing"):
-        files = write_report(directory)
+        files = write_report(directory, setup)
     for file in files:
-        tables.console.print(str(file), markup=False, highlight=False, soft_wrap=True)
+        tables.show(str(file))
 
 
 @app.command()
@@ -244,48 +149,26 @@ def reproduce(
     size: Annotated[
         str, typer.Option(help="paper: the paper's size; smoke: seconds, and nothing to conclude.")
     ] = "paper",
+    no_cache: o.NoCache = False,
 ) -> None:
-    """Make figures of the paper with their numbers, and say claim by claim whether it holds."""
-    from pinntk.paper import names_of  # Matplotlib is loaded by the commands that draw
-    from pinntk.paper import reproduce as make
+    """Reproduce figures of the paper with their numbers, and say which claims hold."""
+    from pinntk import paper  # Matplotlib is loaded by the commands that draw
 
+    _cached(no_cache)
     watch = functools.partial(progress_bar, console=tables.errors)
-    for made in make(
-        names_of(names), size, out, lambda steps, label: watch(steps, label=label), sys.argv
-    ):
+    bar = lambda steps, label: watch(steps, label=label)
+    for made in paper.reproduce(paper.names_of(names), size, out, bar, sys.argv):
+        if isinstance(made, paper.Skipped):
+            tables.show(f"{made.experiment.name} skipped: {made.reason}")
+            continue
         tables.console.print(tables.claims_table(made.experiment.name, made.claims, size))
-        came = "was there already" if made.reused else f"took {tables.duration(made.seconds)}"
-        line = f"{made.experiment.name} {came}: {made.files[0]}"
-        tables.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        came = "was there already" if made.reused else f"took {duration(made.seconds)}"
+        tables.show(f"{made.experiment.name} {came}: {made.files[0]}")
 
 
-@contextlib.contextmanager
-def _notes_at_the_end() -> Iterator[None]:
-    """Python's warnings of pinntk are silent: the result holds them, and they are printed with it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PinntkWarning)
-        yield
-
-
-def _print_setup(setup: Setup) -> None:
-    recipe = setup.recipe
-    weights = ", ".join(f"{name} {value:g}" for name, value in recipe.weights.items())
-    weighting = " × ".join(filter(None, (recipe.weighting, weights)))
-    if recipe.weighting == "fixed" and weights:
-        weighting = weights
-    shape = f"{recipe.network} {recipe.depth}×{recipe.width} {recipe.activation}"
-    line = tables.settings_line(
-        {
-            setup.spec: shape,
-            "parameters": f"{setup.parameters:,}",
-            recipe.optimizer: "" if recipe.optimizer == NATURAL else f"{recipe.learning_rate:g}",
-            "weighting": weighting,
-            "steps": f"{recipe.steps:,}",
-            "dtype": recipe.dtype,
-            "seed": setup.seed,
-        }
-    )
-    tables.console.print(line, markup=False, highlight=False)
+def _cached(no_cache: bool) -> None:
+    if not no_cache:
+        keep_programs()
 
 
 def _print_result(result: Result, out: Path | None) -> None:
@@ -297,20 +180,23 @@ def _print_result(result: Result, out: Path | None) -> None:
     if out is not None:
         unfinished = result.outcome in (Outcome.INTERRUPTED, Outcome.BUDGET)
         verb = "Go on with: pinntk resume" if unfinished else "Figures: pinntk report"
-        tables.console.print(f"{verb} {out}", markup=False, highlight=False, soft_wrap=True)
+        tables.show(f"{verb} {shlex.quote(str(out))}")
     code = EXIT_CODES.get(result.outcome, 0)
     if code:
         raise typer.Exit(code)
 
 
-def main() -> None:
-    """The entry point: errors become one message and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app()
-    except PinntkError as error:
-        tables.print_error(str(error))
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        tables.print_error("interrupted")
-        raise SystemExit(130) from None
+def run_app() -> int:
+    """Run the command that `sys.argv` asks for; its exit code."""
+    with tables.one_printer():
+        try:
+            app()
+        except PinntkError as error:
+            tables.print_error(str(error))
+            return 2
+        except SystemExit as stop:
+            # Typer makes an exit of Ctrl-C, without a word.
+            if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            return stop.code if isinstance(stop.code, int) else 0
+    return 0

@@ -1,4 +1,4 @@
-"""`pinntk diagnose`: examine, try remedies, say it in 80 columns, leave a page."""
+"""`pinntk diagnose`: examine, try remedies, print the verdict in 80 columns, write a page."""
 
 from __future__ import annotations
 
@@ -6,22 +6,68 @@ import contextlib
 import dataclasses
 import json
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pinntk.cli import tables
-from pinntk.diagnosis import Diagnosis, finding_text, number
+from pinntk.cli.loading import NATURAL_GRADIENT, Loaded, user_object
+from pinntk.cli.options import Options
+from pinntk.cli.spelling import options_of, total_options
+from pinntk.diagnosis import (
+    FINDINGS,
+    AbstractFinding,
+    Diagnosis,
+    Treatment,
+    examine,
+    finding_text,
+    least_budget,
+    treat,
+)
 from pinntk.errors import PinntkError
-from pinntk.runs import Setup
+from pinntk.training import Setup
 from pinntk.training.checkpoint import write_atomically
-from pinntk.treatment import Treatment, examine, least_budget, treat
+from pinntk.words import number
 
-#: What a page is called.
+#: The file name of a page.
 PAGE = "report.html"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """What is diagnosed: what was loaded, the options on top, the setup that they make, its seed.
+
+    `findings` are the user's, which are looked for beside those of pinntk.
+    """
+
+    loaded: Loaded
+    options: Options
+    setup: Setup
+    seed: int
+    findings: Sequence[AbstractFinding] = ()
+
+    def option_of(self, before: Setup, after: Setup) -> str | None:
+        """A changed setup as options of the command line."""
+        return options_of(before, after, self.loaded.presets)
+
+    def command(self, after: Setup) -> str:
+        """The command that trains a setup; empty where options cannot say it."""
+        loaded = self.loaded
+        words = ["pinntk", "train", loaded.spec]
+        if loaded.preset is not None:
+            words += ["--preset", loaded.preset]
+        options = total_options(loaded.setup, self.options, self.setup, after, loaded.presets)
+        return "" if options is None else f"{shlex.join(words)} {options}".strip()
+
+
+def load_findings(specs: Sequence[str]) -> list[AbstractFinding]:
+    """The findings that `--finding FILE.py:NAME` names."""
+    expected = "a finding, a subclass of pinntk.AbstractFinding"
+    return [user_object(spec, "--finding", AbstractFinding, expected) for spec in specs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +84,7 @@ class Destination:
 
 
 def destination(name: str, out: Path | None, json_file: Path | None) -> Destination:
-    """`out`, or a new folder called after the problem; none where the record goes to standard output."""
+    """`out`, or a new folder named after the problem; none where the record goes to standard output."""
     to_stdout = str(json_file) == "-"
     if out is None and to_stdout:
         return Destination(None, json_file)
@@ -83,29 +129,49 @@ def check_budget(seconds: float) -> None:
         )
 
 
-def run(setup: Setup, budget: float, where: Destination, command: str) -> bool:
+def run(case: Case, budget: float, where: Destination, command: str) -> bool:
     """Everything the command does; whether it was interrupted during the trials."""
+    natural = case.loaded.presets.get(NATURAL_GRADIENT)
     with _bar() as progress:
-        diagnosis = examine(setup, progress=progress)
+        diagnosis = examine(
+            case.setup,
+            case.seed,
+            findings=[*FINDINGS, *case.findings],
+            alternatives={} if natural is None else {NATURAL_GRADIENT: natural()},
+            progress=progress,
+        )
     if not where.to_stdout:
-        print_verdict(diagnosis)
-    treatment = None
+        print_verdict(diagnosis, case)
+    treatment, interrupted = None, False
     if budget > 0:
-        with _bar() as progress:
-            treatment = treat(setup, diagnosis, budget, progress=progress)
-        if not where.to_stdout:
-            print_trials(treatment)
-    record = diagnosis.as_dict()
+        try:
+            with _bar() as progress:
+                treatment = treat(diagnosis, budget, progress=progress)
+            interrupted = treatment.interrupted
+        except KeyboardInterrupt:  # before there was anything to keep of the trials
+            tables.print_error("interrupted")
+            interrupted = True
+    if treatment is not None and not where.to_stdout:
+        print_trials(treatment, case)
+    _write(_record(diagnosis, treatment, case, command), where)
+    return interrupted
+
+
+def _record(
+    diagnosis: Diagnosis, treatment: Treatment | None, case: Case, command: str
+) -> dict[str, Any]:
+    record = diagnosis.as_dict(case.option_of)
     if treatment is not None:
-        record = treatment.added_to(record)
-    record["problem"]["name"] = setup.spec
+        record = treatment.added_to(record, case.option_of)
+        if treatment.winner is not None:
+            record["winner"]["command"] = case.command(treatment.winner.setup)
+    record["problem"]["name"] = case.loaded.spec
     record["provenance"]["command"] = command
-    _write(record, where)
-    return treatment is not None and treatment.interrupted
+    return record
 
 
 def _write(record: dict[str, Any], where: Destination) -> None:
-    text = json.dumps(record, indent=1) + "\n"
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
     if where.to_stdout:
         sys.stdout.write(text)
     elif where.json_file is not None:
@@ -114,37 +180,36 @@ def _write(record: dict[str, Any], where: Destination) -> None:
         from pinntk.report.page import write_page  # Bokeh is loaded where a page is made
 
         page = write_page(record, where.folder / PAGE)
-        shown = f"\nThe whole story, with figures: {page}"
         if not where.to_stdout:
-            tables.console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            tables.show(f"\nThe whole diagnosis, with figures: {page}")
 
 
-def print_verdict(diagnosis: Diagnosis) -> None:
-    """Every finding with its reason and remedies."""
+def print_verdict(diagnosis: Diagnosis, case: Case) -> None:
+    """Every finding with its reason and remedies; a remedy that is no option comes with its code."""
+    columns = max(30, min(80, tables.console.width))
     for finding in diagnosis.findings:
-        columns = max(30, min(80, tables.console.width))
-        text = finding_text(finding, columns)
-        tables.console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
+        tables.show(f"\n{finding_text(finding, diagnosis.setup, columns, case.option_of)}")
 
 
-def print_trials(treatment: Treatment) -> None:
+def print_trials(treatment: Treatment, case: Case) -> None:
     """A row per trial, then the winner as a command and as code."""
+    if not treatment.trials:
+        return
     tables.console.print()
     tables.console.print(tables.trials_table(treatment.trials))
     winner = treatment.winner
-    show = lambda text: tables.console.print(text, markup=False, highlight=False, soft_wrap=True)
     if winner is None:
-        show("\nNo remedy that was tried did better than the training as planned.")
+        tables.show("\nNo remedy that was tried did better than the training as planned.")
         return
     before, after = winner.relative_l2_before, winner.relative_l2_after
     what = "The relative L2 error"
     if before is None or after is None:
         before, after, what = winner.held_out_before, winner.held_out_after, "The held-out residual"
-    show(f"\nCURE  {winner.name}")
-    show(f"      {what} went from {number(before)} to {number(after)}.")
-    show(f"      {winner.command}")
-    if winner.code:
-        show(f"      {winner.code}")
+    tables.show(f"\nCURE  {winner.remedy.text}")
+    tables.show(f"      {what} went from {number(float(before))} to {number(float(after))}.")
+    for line in (case.command(winner.setup), *winner.remedy.code.splitlines()):
+        if line:
+            tables.show(f"      {line}")
 
 
 @contextlib.contextmanager

@@ -1,46 +1,63 @@
-"""What the commands print: tables and verdicts, through Rich."""
+"""What the commands print: tables, lines, errors and warnings, through Rich."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pinntk.problems.registry import PROBLEMS
+from pinntk.errors import PinntkWarning
+from pinntk.library.registry import PROBLEMS
 from pinntk.training import Result
-from pinntk.treatment import Trial
+from pinntk.words import number
 
-if TYPE_CHECKING:  # it loads Matplotlib
+if TYPE_CHECKING:  # one loads Matplotlib, the other is not needed by every command
+    from pinntk.diagnosis import Trial
     from pinntk.paper import Claim
 
 console = Console()
 errors = Console(stderr=True)
 
 
+def show(text: str) -> None:
+    """A line on standard output, as it is."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def problem_table() -> Table:
-    """The library, one problem per line."""
-    table = Table("name", "conditions", "presets", "problem", box=None, header_style="bold")
+    """The library, one problem per line; presets that only some problems have."""
+    table = Table("name", "conditions", "more presets", "problem", box=None, header_style="bold")
+    shared = set.intersection(*(set(entry.presets) for entry in PROBLEMS.values()))
     for name, entry in PROBLEMS.items():
-        names = ", ".join(entry.factory().names)
-        table.add_row(name, names, ", ".join(entry.presets), entry.description)
+        conditions = ", ".join(entry.problem().names)
+        more = ", ".join(preset for preset in entry.presets if preset not in shared)
+        table.add_row(name, conditions, more, entry.description)
     return table
 
 
 def trials_table(trials: Sequence[Trial]) -> Table:
-    """A row per trial: the baseline, then the remedies by rank."""
+    """A row per trial: the baseline, then the remedies by rank; under a refused one, the reason."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("tried", ratio=1)
     for column in ("steps", "time", "held-out residual", "error"):
         table.add_column(column, justify="right")
     for trial in trials:
-        error = "" if trial.relative_l2 is None else f"{trial.relative_l2:.1e}"
-        residual = f"{trial.held_out:.1e}"
+        if trial.reason:
+            table.add_row(Text(f"{trial.name}\n  refused: {trial.reason}"), "–", "–", "–", "–")
+            continue
+        error = "" if trial.relative_l2 is None else number(float(trial.relative_l2))
         table.add_row(
-            Text(trial.name), f"{trial.steps:,}", f"{trial.seconds:.0f} s", residual, error
+            Text(trial.name),
+            f"{trial.steps:,}",
+            f"{trial.seconds:.0f} s",
+            number(float(trial.held_out)),
+            error,
         )
     return table
 
@@ -83,11 +100,9 @@ def claims_table(name: str, claims: Sequence[Claim], size: str) -> Table:
     return table
 
 
-def duration(seconds: float) -> str:
-    """4.2 s, 12 min, 2.3 h."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+def settings_line(setting: Mapping[str, object]) -> str:
+    """`name value` pairs in one line."""
+    return " · ".join(f"{name} {value}".strip() for name, value in setting.items())
 
 
 def print_error(message: str) -> None:
@@ -100,6 +115,24 @@ def print_warning(message: str) -> None:
     errors.print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
 
 
-def settings_line(setting: Mapping[str, object]) -> str:
-    """`name value` pairs in one line."""
-    return " · ".join(f"{name} {value}".strip() for name, value in setting.items())
+@contextlib.contextmanager
+def one_printer() -> Iterator[None]:
+    """Python's warnings in the block are printed once each, as text without the place in the source.
+
+    Those of pinntk are silent: results hold them as notes, which are printed at the end. So are those
+    of JAX about its cache of programs, without which a command only takes longer.
+    """
+    seen: set[str] = set()
+
+    def show_once(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        del category, place, more
+        text = str(message)
+        if text not in seen:
+            seen.add(text)
+            print_warning(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PinntkWarning)
+        warnings.filterwarnings("ignore", message=".*persistent compilation cache")
+        warnings.showwarning = show_once
+        yield

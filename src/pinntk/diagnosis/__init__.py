@@ -1,4 +1,4 @@
-"""What is wrong with a PINN, in words, what it rests on, and what helps."""
+"""What is wrong with a PINN, the evidence for it, and what helps."""
 
 from pinntk.diagnosis.diagnosis import Diagnosis, diagnose, examine, finding_text, provenance
 from pinntk.diagnosis.evidence import Evidence

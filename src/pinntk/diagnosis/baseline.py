@@ -1,4 +1,4 @@
-"""A short training of several draws at once: what the loss does, before anyone explains it."""
+"""A short training of several draws at once: the baseline of a diagnosis."""
 
 from __future__ import annotations
 

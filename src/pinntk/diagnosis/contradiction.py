@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from pinntk.diagnosis.subject import AbstractSubject
-from pinntk.domain import AbstractRegion, Box, Points, Union
+from pinntk.domain import GIVEN, AbstractRegion, evenly
 from pinntk.problem import Batch, Sample
 
-#: Points of data that are looked at, the first so many.
-DATA = 64
 #: Two rows of the Jacobian are the same demand where the cosine between them is 1 up to this: float64
 #: leaves 1e-15 of it, and different points or derivatives of a network differ by far more.
 PARALLEL = 1e-9
@@ -34,7 +33,7 @@ class Clash(NamedTuple):
 
 
 def find_clash(subject: AbstractSubject) -> Clash | None:
-    """The worst clash at corners, middles of faces and data points; None where there is none.
+    """The worst clash at corners, edges, points of faces and data; None where there is none.
 
     Rows i and j of the Jacobian at one point ask for the same thing where J_i = c J_j. Then r_i − c r_j
     is what no parameters can change.
@@ -74,37 +73,49 @@ def find_clash(subject: AbstractSubject) -> Clash | None:
 
 
 def _probes(subject: AbstractSubject) -> Batch:
-    """Corners and middles of every region, and the data, for all conditions that hold there."""
+    """What is special in every region, and where regions meet, for all conditions that hold there."""
     problem, dtype = subject.problem, subject.dtype
-    places = np.concatenate([_places(c.where) for c in problem.conditions])
+    places = _places([c.where for c in problem.conditions])
     batch = {}
     for condition in problem.conditions:
+        where = condition.where
         if condition.targets is not None:
-            assert isinstance(condition.where, Points)
-            points = np.asarray(condition.where.points)[:DATA]
-            targets = jnp.asarray(np.asarray(condition.targets)[:DATA], dtype)
-            batch[condition.name] = Sample(jnp.asarray(points, dtype), targets)
+            rows = evenly(len(condition.targets), GIVEN)
+            if where.given is None:
+                continue  # which target belongs to a place is not known
+            targets = jnp.asarray(np.asarray(condition.targets)[rows], dtype)
+            batch[condition.name] = Sample(jnp.asarray(where.given[rows], dtype), targets)
             continue
-        if isinstance(condition.where, Box) and not condition.where.fixed:
+        if where.fills(problem.domain):
             continue  # the equation itself; what it demands is no value
-        inside = np.unique(places[condition.where.contains(places)], axis=0)
+        inside = np.unique(places[where.near(places)], axis=0)
         if len(inside):
             batch[condition.name] = Sample(jnp.asarray(inside, dtype))
     return batch
 
 
-def _places(region: AbstractRegion) -> np.ndarray:
-    if isinstance(region, Union):
-        return np.concatenate([_places(part) for part in region.parts])
-    if isinstance(region, Points):
-        return np.asarray(region.points, np.float64)[:DATA]
-    if not isinstance(region, Box):
-        return np.empty((0, len(region.coordinates)))
-    low, high = np.array(region.low_corner), np.array(region.high_corner)
-    moving = np.flatnonzero(low < high)[:4]
-    corners = []
-    for ends in itertools.product((0, 1), repeat=len(moving)):
-        corner = low.copy()
-        corner[moving] = np.where(np.array(ends, bool), high[moving], low[moving])
-        corners.append(corner)
-    return np.stack([*corners, (low + high) / 2])
+def _places(regions: Sequence[AbstractRegion]) -> np.ndarray:
+    """The probes of all regions, and those moved to where a part of another region is flat.
+
+    A point of a curved wall, moved to the first instant, is one of their common edge.
+    """
+    found = [region.probes() for region in regions]
+    flats = {
+        tuple((axis, low) for axis, (low, high) in enumerate(part.bounds.values()) if low == high)
+        for region in regions
+        if region.given is None
+        for part in region.parts
+    }
+    curved = [
+        part.probes()
+        for region in regions
+        for part in region.parts
+        if part.given is None and not part.is_box
+    ]
+    for flat in flats - {()}:
+        for probes in curved:
+            moved = probes.copy()
+            for axis, value in flat:
+                moved[:, axis] = value
+            found.append(moved)
+    return np.concatenate(found)

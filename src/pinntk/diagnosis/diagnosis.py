@@ -42,10 +42,10 @@ COLUMNS = 80
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What was found, with all that it rests on. `print` of it is the verdict.
+    """The findings and their evidence. Print it to read the verdict.
 
-    `findings` are in order of importance; `evidence` are the measurements, `setup` what was examined
-    from `seed` on; `seconds` is what it took.
+    `findings` are in order of importance; `evidence` holds the measurements; `setup` is what was
+    examined, from `seed` on; `seconds` is the time it took.
     """
 
     findings: tuple[Found, ...]
@@ -177,14 +177,14 @@ def diagnose(
     seconds: float = SECONDS,
     key: PRNGKeyArray | None = None,
 ) -> Diagnosis:
-    """Examine any model of a problem: its kernels, a short training, its kernels again; then judge.
+    """Diagnose any model of a problem: its kernels, a short training, its kernels again; then the verdict.
 
-    The model is looked at with `draws` sets of points; the first is `batch` where that is given. The
-    short training is the one that is planned, with its optimizer, weights and points.
+    The model is examined on `draws` sets of points; the first is `batch` if given. The short training
+    follows the plan, with its optimizer, weights and points.
 
     **Arguments:** `model`: an Equinox module or any callable pytree from a point (d,) to the fields;
-    `training`: what is planned; `findings`: what is looked for, causes before what they cause; `steps`
-    and `seconds`: how long the short training may be.
+    `training`: the plan; `findings`: what to look for, causes before what they cause; `steps` and
+    `seconds`: the limits of the short training.
 
     **Raises:** `PinntkError` where `draws` or `steps` is below 1; `ResidualError` where a residual cannot
     be used or is not finite at some point.

@@ -1,4 +1,4 @@
-"""All that was seen of one PINN: several draws, each before and after a short training."""
+"""The measurements of one PINN: several draws, each before and after a short training."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 FAILED = 0.05
 #: What more than half of the draws show is found.
 MAJORITY = 0.5
-#: Where an error stays and no cause is found so, one that two draws in five show is named, never one that
-#: a single draw shows; and half an order will do where a threshold asks for one.
+#: If an error remains that no cause explains, two draws in five are enough, but never a single one; and
+#: half an order of magnitude is enough where a threshold asks for one.
 HINT, HALF_ORDER = 0.3, math.sqrt(10)
 #: Rates within this factor of each other are called balanced: the slowest condition then needs less
-#: than one decimal order more steps than the fastest, which a decent step budget has to spare.
+#: than ten times the steps of the fastest, which a reasonable budget has to spare.
 BALANCED = 10.0
 #: A loss predicted to keep more than this share is called stuck: not one decimal order in the budget.
 STUCK = 0.1
@@ -35,7 +35,7 @@ STUCK = 0.1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
-    """What findings are judged by. `before` and `after` hold one entry for each draw.
+    """What findings judge. `before` and `after` hold one entry per draw.
 
     `setup` is what was examined; `forecast` that of the first draw, None where a condition has no
     gradient at all; `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row,
@@ -75,7 +75,7 @@ class Evidence:
         return self._kept[what]
 
     def proposals(self, *remedies: Remedy) -> tuple[Proposal, ...]:
-        """What the remedies propose, those left out that do not apply."""
+        """The proposals of those remedies that apply."""
         evidence: Evidence = self
         made = (remedy(self.setup, evidence) for remedy in remedies)
         return tuple(proposal for proposal in made if proposal is not None)
@@ -129,7 +129,7 @@ class Evidence:
         return sum(bool(holds(i)) for i in range(self.draws)) / self.draws
 
     def enough(self, share: float) -> bool:
-        """Whether so many of the draws are to be believed."""
+        """Whether this share of the draws is enough for a finding."""
         return share > (max(HINT, 1.5 / self.draws) if self.second_look else MAJORITY)
 
     def orders(self, factor: float) -> float:

@@ -19,7 +19,7 @@ OptionOf = Callable[[Setup, Setup], str | None]
 
 
 class Severity(enum.StrEnum):
-    """SEVERE: training fails by this. MODERATE: it is slower or less exact. NOTE: good to know."""
+    """SEVERE: training fails because of it. MODERATE: it is slower or less accurate. NOTE: good to know."""
 
     SEVERE = "severe"
     MODERATE = "moderate"
@@ -28,7 +28,7 @@ class Severity(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Proposal:
-    """What to do: in words, as a changed setup (None where no setting does it), and as Python code.
+    """What to do: in words, as a changed setup (None if no setting does it), and as Python code.
 
     `code` uses the names `problem`, `network`, `training` and `setup` for what was diagnosed.
     """
@@ -96,12 +96,12 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class AbstractFinding(abc.ABC):
-    """One failure mode: what it looks for, from which threshold on, and what helps against it.
+    """One failure mode: what to look for, its thresholds, and its remedies.
 
     Subclass it as a frozen dataclass whose fields are the thresholds, and pass an instance to
-    `diagnose(findings=[*pk.FINDINGS, Mine()])`. Of two findings of one severity, the one that comes
-    first among the `findings` is told first. One that is `last` is judged only where no other finding
-    is severe, because what it looks for would look the same.
+    `diagnose(findings=[*pk.FINDINGS, Mine()])`. Of two findings with the same severity, the one
+    earlier in `findings` is reported first. A finding that is `last` is judged only if no other finding
+    is severe, because its symptoms could be theirs.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""What gradient descent would do to each condition of an untrained PINN, by the kernel as it is now."""
+"""A forecast from the current kernel: what gradient descent would do to each condition."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAR = 100
 
 @dataclasses.dataclass(frozen=True)
 class ConditionForecast:
-    """What the kernel block of one condition says.
+    """The forecast for one condition.
 
     `rate` is tr(K_kk)/N_k. `out_of_reach` is the initial energy of the condition in eigenmodes of the
     whole weighted kernel that are not learned within the planned steps, as a share of its ‖r_k‖²; it
@@ -55,7 +55,7 @@ class ConditionForecast:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Forecast:
-    """The forecast of a training. `print` of it is a table; `as_dict` holds everything.
+    """The forecast of a training. Print it to see a table; `as_dict` holds everything.
 
     `stable_step` is the largest step of gradient descent on Σ λ_k mean r_k² with the first weights of
     the training; `learning_rate` the step that the forecast was computed with, `steps` the number of
@@ -112,7 +112,7 @@ class Forecast:
 def forecast(
     problem: Problem, model: Model, training: Training, batch: Batch | None = None
 ) -> Forecast:
-    """Compute the kernel at the points of `batch`, and what it means for the steps of a training.
+    """Compute the kernel at the points of `batch`, and forecast the planned training from it.
 
     `batch` is drawn with key 0 where it is not given. The forecast is that of gradient descent under
     the kernel as it is now and the first weights of the training. Where plain gradient descent is

@@ -1,4 +1,4 @@
-"""How far the kernel would move on the way that its own forecast takes: whether to believe the forecast."""
+"""How far the kernel would move along its own forecast, and so whether to trust the forecast."""
 
 from __future__ import annotations
 

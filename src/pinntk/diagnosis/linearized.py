@@ -1,4 +1,4 @@
-"""An estimate of a model's error that needs no solution: where the linearized problem would take it."""
+"""An error estimate that needs no solution, from the linearized problem."""
 
 from __future__ import annotations
 

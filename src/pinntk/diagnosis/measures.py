@@ -1,4 +1,4 @@
-"""The numbers a verdict rests on: what is measured on one network and its points, at one time."""
+"""The measurements behind a verdict: one network and its points, at one time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from pinntk.diagnosis.linearized import Linearized, linearized, rms
 from pinntk.diagnosis.reach import Reach, reach
 from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.diagnosis.units import Units
-from pinntk.domain import AbstractRegion, Box, Points, Sobol, Union
+from pinntk.domain import Lines, Sobol, lines
 from pinntk.errors import ResidualError
 from pinntk.kernel import TangentKernel
 from pinntk.problem import Batch, Model, Problem, Sample, draw, subsample
@@ -32,6 +31,8 @@ UNITS_AT = 256
 BINS = 8
 #: Points per coordinate of the lines along which the frequency of the residual is looked for.
 LINE = 128
+#: The fewest of them in a piece of such a line.
+SHORTEST = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,28 +67,22 @@ class Measures:
 
 
 def observed(problem: Problem, dtype: Any) -> Batch:
-    """Where all draws are looked at: `POINTS` Sobol points of every condition, and the data as they are.
+    """Where all draws are looked at: `POINTS` Sobol points of every condition, and as many of its data.
 
     They are not those of the training: what holds on the points alone is seen from between them.
     """
     found = {}
     for i, condition in enumerate(problem.conditions):
         where = condition.where
-        if isinstance(where, Points):
-            key = jax.random.key(0)
-            found[condition.name] = subsample({"": draw(condition, key, dtype)}, POINTS, key)[""]
-            continue
-        several = any(part.free for part in _boxes(where)) if _boxes(where) else True
-        count = POINTS if several else min(condition.points, POINTS)
-        seen = dataclasses.replace(condition, points=count, sampler=Sobol())
         key = jax.random.fold_in(jax.random.key(OBSERVED), i)
+        if where.given is not None:
+            every = {"": draw(condition, key, dtype)}
+            found[condition.name] = subsample(every, POINTS, key)[""]
+            continue
+        count = POINTS if where.dimension > 0 else min(condition.points, POINTS)
+        seen = dataclasses.replace(condition, points=count, sampler=Sobol())
         found[condition.name] = draw(seen, key, dtype)
     return found
-
-
-def _boxes(where: AbstractRegion) -> list[Box]:
-    parts = where.parts if isinstance(where, Union) else (where,)
-    return [part for part in parts if isinstance(part, Box)]
 
 
 def measure(
@@ -150,13 +145,11 @@ def check_finite(subject: AbstractSubject, model: Model, batch: Batch) -> None:
 
 
 def main_condition(problem: Problem) -> str:
-    """The equation: the condition over the most coordinates, and of those the one with most points."""
+    """The equation: the condition of the greatest dimension, and of those the one with most points."""
 
     def size(name: str) -> tuple[int, int]:
         condition = problem.condition(name)
-        where = condition.where
-        free = len(where.free) if isinstance(where, Box) else 0
-        return free, condition.points
+        return condition.where.dimension, condition.points
 
     return max(problem.names, key=size)
 
@@ -189,50 +182,64 @@ def _gradients(
 
 
 def _profile(subject: AbstractSubject, model: Model, name: str) -> np.ndarray | None:
-    problem, domain = subject.problem, subject.problem.domain
-    if not isinstance(domain, Box) or "t" not in domain.free:
+    domain = subject.problem.domain
+    if domain.given is not None or "t" not in domain.free:
         return None
-    if problem.condition(name).targets is not None:
+    if subject.problem.condition(name).targets is not None:
         return None
-    points, times = _grid(problem, "t", BINS * 8, subject.dtype)
-    residual = subject.residuals(model, {name: Sample(points)})[name].reshape(len(times), -1)
-    return np.mean(residual**2, axis=1).reshape(BINS, -1).mean(axis=1)
+    along = lines(domain, "t", BINS * 8)
+    squares = np.mean(_along(subject, model, name, along) ** 2, axis=2).reshape(BINS, -1)
+    inside = along.inside.reshape(BINS, -1)
+    counts = inside.sum(axis=1)
+    if not counts.all():
+        return None
+    return np.where(inside, squares, 0.0).sum(axis=1) / counts
 
 
 def _waves(subject: AbstractSubject, model: Model, name: str) -> dict[str, float]:
     """Waves over the extent of each coordinate that hold the residual's energy: its mean wave number.
 
     The power of the residual along lines, its mean taken out and its ends tapered, summed over lines.
+    A line that leaves the domain is several, each with ends of its own.
     """
-    problem, domain = subject.problem, subject.problem.domain
-    if not isinstance(domain, Box) or problem.condition(name).targets is not None:
+    domain = subject.problem.domain
+    if domain.given is not None or subject.problem.condition(name).targets is not None:
         return {}
     found = {}
-    taper = np.hanning(LINE)[:, None]
     for coordinate in domain.free:
-        points, values = _grid(problem, coordinate, LINE, subject.dtype)
-        lines = subject.residuals(model, {name: Sample(points)})[name].reshape(len(values), -1)
-        power = np.abs(np.fft.rfft((lines - lines.mean(axis=0)) * taper, axis=0)) ** 2
-        power = power.sum(axis=1)[1:]
+        along = lines(domain, coordinate, LINE)
+        residual = _along(subject, model, name, along)
+        pieces = [
+            _tapered(residual[:, line], run)
+            for line in range(residual.shape[1])
+            for run in _runs(along.inside[:, line])
+        ]
+        if not pieces:
+            continue
+        power = np.sum([np.abs(np.fft.rfft(piece, axis=0)) ** 2 for piece in pieces], axis=(0, 2))
+        power = power[1:]
         waves = np.arange(1, len(power) + 1)
         found[coordinate] = float(power @ waves / power.sum()) if power.sum() > 0 else 0.0
     return found
 
 
-def _grid(
-    problem: Problem, coordinate: str, count: int, dtype: Any
-) -> tuple[Float[Array, "n d"], np.ndarray]:
-    """Lines along a coordinate through some points of the domain, the coordinate varying slowest."""
-    domain = problem.domain
-    assert isinstance(domain, Box)
-    axis = domain.coordinates.index(coordinate)
-    low, high = domain.bounds[coordinate]
-    values = low + (high - low) * (np.arange(count) + 0.5) / count
-    lines = 1 if len(domain.free) == 1 else 16
-    fractions = (np.arange(lines) + 0.5) / lines
-    spread = np.array(domain.lower) + np.outer(fractions, np.subtract(domain.upper, domain.lower))
-    for other in range(spread.shape[1]):  # not all on the diagonal
-        spread[:, other] = np.roll(spread[:, other], other * 5)
-    points = np.repeat(spread[None], count, axis=0)
-    points[:, :, axis] = values[:, None]
-    return jnp.asarray(points.reshape(-1, spread.shape[1]), dtype), values
+def _runs(inside: np.ndarray) -> list[slice]:
+    """The pieces of a line that lie in the domain, those that are too short for a wave left out."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+    pairs = edges.reshape(-1, 2)
+    return [slice(start, stop) for start, stop in pairs if stop - start >= SHORTEST]
+
+
+def _tapered(line: np.ndarray, run: slice) -> np.ndarray:
+    """A piece of a line (n, m) without its mean, its ends tapered, and zeros around it."""
+    piece = np.zeros_like(line)
+    inside = line[run]
+    piece[run] = (inside - inside.mean(axis=0)) * np.hanning(len(inside))[:, None]
+    return piece
+
+
+def _along(subject: AbstractSubject, model: Model, name: str, along: Lines) -> np.ndarray:
+    """The residual of one condition at the points of lines: shape (n, lines, components)."""
+    points = jnp.asarray(along.points, subject.dtype)
+    found = subject.residuals(model, {name: Sample(points)})[name]
+    return found.reshape(*along.inside.shape, -1)

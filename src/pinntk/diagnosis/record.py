@@ -30,7 +30,7 @@ KINDS = {
     "scalar": "a number, a text, true or false, or null",
     "free": "anything that JSON can hold",
     "numbers": "a list of numbers",
-    "table": "numbers in lists in lists, as deep as there are axes",
+    "table": "numbers in lists in lists, as deep as there are axes; null off the domain",
     "texts": "a list of texts",
     "object": "an object with the keys below",
     "open": "an object with the keys below and perhaps others",

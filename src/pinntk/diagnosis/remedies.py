@@ -1,4 +1,4 @@
-"""What helps against more than one failure mode: functions from a setup and evidence to a proposal."""
+"""Remedies for more than one failure mode: functions from a setup and evidence to a proposal."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def build_in(setup: Setup, evidence: Evidence) -> Proposal | None:
 
 
 def fresh_network(setup: Setup, evidence: Evidence) -> Proposal | None:
-    """A network that can learn."""
+    """A freshly initialized network."""
     del evidence
     shape = setup.network
     default = Network()

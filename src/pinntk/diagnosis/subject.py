@@ -1,4 +1,4 @@
-"""What is examined, behind one interface: a problem, several draws of a model, the planned training."""
+"""The subject of a diagnosis, behind one interface: a problem, several draws of a model, a training."""
 
 from __future__ import annotations
 
@@ -14,18 +14,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinntk.diagnosis.units import Units, hidden_units
-from pinntk.jacobian import apply_transpose, cast, implicit, model_dtype, trainable
+from pinntk.jacobian import cast, implicit, model_dtype, trainable, vjp
 from pinntk.kernel import TangentKernel, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
-from pinntk.training import (
-    Look,
-    Member,
-    Training,
-    check_sensitivity,
-    member_model,
-    precision,
-    train_ensemble,
-)
+from pinntk.training import Look, Member, Training, check_sensitivity, member_model, train_ensemble
 
 #: Vectors over the residuals, flat, by condition: (n_k,), or (m, n_k) where there are several.
 ByCondition = Mapping[str, np.ndarray]
@@ -112,8 +104,9 @@ class JaxSubject(AbstractSubject):
         return residuals_at(self.problem, model, batch, exact=exact)
 
     def kernel(self, model: Model, batch: Batch) -> TangentKernel:
-        with precision(precision_of(model)):  # a model that was `moved` is in float64
-            return tangent_kernel(self.problem, model, batch)
+        dtype = model_dtype(model)
+        with jax.enable_x64(dtype == jnp.float64):
+            return tangent_kernel(self.problem, model, cast(batch, dtype))
 
     def field(self, model: Model, points: Array) -> Float[np.ndarray, "n fields"]:
         return field_at(self.problem, model, points)
@@ -206,11 +199,11 @@ def _moves(problem: Problem, model: Model, batch: Batch, vectors: Any, points: A
     jacobian = implicit(problem, model, batch)
     field = lambda p: jax.vmap(problem.field(eqx.combine(p, rest)))(points)
     _, push = jax.linearize(field, parameters)
-    return jax.vmap(lambda v: -push(apply_transpose(jacobian, v)))(vectors)
+    return jax.vmap(lambda v: -push(vjp(jacobian, v)))(vectors)
 
 
 @eqx.filter_jit
 def _moved(problem: Problem, model: Model, batch: Batch, vector: Any) -> Model:
     parameters, rest = trainable(model)
-    step = apply_transpose(implicit(problem, model, batch), vector)
+    step = vjp(implicit(problem, model, batch), vector)
     return eqx.combine(jax.tree.map(lambda p, d: p - d, parameters, step), rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from pinntk.diagnosis.diagnosis import Diagnosis
 from pinntk.diagnosis.finding import OptionOf, Proposal, changes
 from pinntk.diagnosis.subject import field_at, residuals_at
-from pinntk.errors import PinntkError
+from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.jacobian import cast, model_dtype
 from pinntk.problem import Model, Problem, relative_l2
 from pinntk.training import (
@@ -194,16 +195,18 @@ class Race:
         def keep(state: TrainState, _: float) -> None:
             self._state = state
 
-        return train(
-            start.problem,
-            start.model,
-            self.setup.training,
-            key=start.key,
-            batch=start.batch,
-            budget=seconds,
-            observers=[Observer(checkpoint=keep)],
-            resume=resume,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PinntkWarning)  # trials are told by their numbers
+            return train(
+                start.problem,
+                start.model,
+                self.setup.training,
+                key=start.key,
+                batch=start.batch,
+                budget=seconds,
+                observers=[Observer(checkpoint=keep)],
+                resume=resume,
+            )
 
     def trial(self) -> Trial:
         """The record of it; a training that was refused took no step."""

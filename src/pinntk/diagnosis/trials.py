@@ -18,7 +18,7 @@ from pinntk.training import Setup, strict
 
 #: No more trials than this: each pays for a compilation.
 TRIALS = 4
-#: A trial needs this long to say something: a compilation takes 3 to 8 s on two cores.
+#: A shorter trial is mostly compilation, which takes 3 to 8 s on two cores.
 LEAST_SECONDS = 4.0
 #: Rounds of the halving: all, the better half, the better half of it.
 ROUNDS = 3
@@ -28,7 +28,7 @@ LEAST_SHARE = 0.5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Winner:
-    """The remedy that came furthest, with what it changed."""
+    """The best remedy, with what it changed."""
 
     remedy: Proposal
     held_out_before: float
@@ -58,7 +58,7 @@ class Winner:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Treatment:
-    """The trials, the baseline first and then by rank; no winner where none beat the baseline.
+    """The trials, the baseline first and then by rank; no winner if none beat the baseline.
 
     `setup` is what was diagnosed, which the remedies changed.
     """
@@ -85,8 +85,8 @@ class Treatment:
 def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progress) -> Treatment:
     """Try the remedies of the findings for `budget` seconds in all, by successive halving.
 
-    The baseline and every remedy train in turns from the same seed; after each round the worse half is
-    dropped and the others go on from where they stand. They are ranked by relative L2 error where the
+    The baseline and all remedies take turns training from the same seed. After each round the worse half
+    is dropped, and the others continue. They are ranked by relative L2 error where the
     solution is known, by the held-out residual where not. Ctrl-C keeps what there is.
 
     **Raises:** `PinntkError` where the budget is too short to try one remedy.
@@ -143,7 +143,7 @@ def least_budget(remedies: int) -> float:
 def choose(diagnosis: Diagnosis) -> list[Proposal]:
     """The proposals of the findings that change the setup, the most important finding's first.
 
-    The natural gradient is always among the first: it takes away what most findings are about.
+    The natural gradient is always among the first, because it helps against most findings.
     """
     evidence = diagnosis.evidence
     found = [

@@ -1,10 +1,11 @@
-"""What was seen, as plain arrays by name: for the JSON record and for the page."""
+"""The measurements as plain arrays by name, for the JSON record and the page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,9 +14,9 @@ from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.forecast import planned_rate
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.subject import AbstractSubject, field_at
-from pinntk.domain import Box
+from pinntk.domain import plane
 from pinntk.kernel import dynamics
-from pinntk.problem import Model, Sample
+from pinntk.problem import Model, Sample, subsample
 
 #: Points per coordinate of a map, or of a line in one dimension.
 SIDE, LINE = 48, 256
@@ -84,38 +85,29 @@ def _predicted(e: Evidence) -> dict[str, list[float]] | None:
 
 
 def maps(subject: AbstractSubject, model: Model) -> dict[str, Any] | None:
-    """Prediction, error and residuals over the first two coordinates; further ones in the middle."""
-    problem, domain = subject.problem, subject.problem.domain
-    if not isinstance(domain, Box):
+    """Prediction, error and residuals on `plane`: over the first two coordinates, NaN off the domain."""
+    problem = subject.problem
+    grid = plane(problem.domain, (LINE, SIDE))
+    if grid is None:
         return None
-    shown = domain.coordinates[:2]
-    side = LINE if len(shown) == 1 else SIDE
-    axes = [np.linspace(*domain.bounds[name], side) for name in shown]
-    middle = [sum(domain.bounds[name]) / 2 for name in domain.coordinates[2:]]
-    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shown))
-    held = np.tile(middle, (len(mesh), 1)).reshape(len(mesh), len(middle))
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), subject.dtype)
-    shape = tuple(len(axis) for axis in axes)
+    points = jnp.asarray(grid.points, subject.dtype)
     field = subject.field(model, points)
     parts = lambda values: {
-        name: values.reshape(*shape, -1)[..., i].tolist() for i, name in enumerate(problem.fields)
+        name: grid.values(values)[..., i].tolist() for i, name in enumerate(problem.fields)
     }
     error = None
     if problem.solution is not None:
         error = parts(field - field_at(problem, problem.solution, points))
     residual = {}
     for condition in problem.conditions:
-        full = isinstance(condition.where, Box) and not condition.where.fixed
-        if not full or condition.targets is not None:
+        if not condition.where.fills(problem.domain) or condition.targets is not None:
             continue
         values = subject.residuals(model, {condition.name: Sample(points)})[condition.name]
-        residual[condition.name] = np.sqrt(np.mean(values**2, axis=1)).reshape(shape).tolist()
-    title = ", ".join(
-        f"{name} = {value:g}" for name, value in zip(domain.coordinates[2:], middle, strict=True)
-    )
+        size = grid.values(np.sqrt(np.mean(values**2, axis=1)))[..., 0]
+        residual[condition.name] = size.tolist()
     return {
-        "axes": [{"name": n, "values": v.tolist()} for n, v in zip(shown, axes, strict=True)],
-        "title": title,
+        "axes": [{"name": name, "values": axis.tolist()} for name, axis in grid.axes.items()],
+        "title": grid.title,
         "prediction": parts(field),
         "error": error,
         "residual": residual,
@@ -123,8 +115,9 @@ def maps(subject: AbstractSubject, model: Model) -> dict[str, Any] | None:
 
 
 def points(batch: Mapping[str, Sample]) -> dict[str, list]:
-    """The collocation points, by condition."""
-    return {n: np.asarray(s.points[:SHOWN], np.float64).tolist() for n, s in batch.items()}
+    """The collocation points, by condition; `SHOWN` of them, drawn, where there are more."""
+    few = subsample(dict(batch), SHOWN, jax.random.key(0))
+    return {n: np.asarray(few[n].points, np.float64).tolist() for n in batch}
 
 
 def modes(m: Measures) -> list[dict[str, Any]]:

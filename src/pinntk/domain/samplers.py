@@ -1,4 +1,4 @@
-"""How points are laid: each sampler maps (key, n, d) to n points of the unit cube, inside jit or out."""
+"""Samplers: each maps (key, n, d) to n points of the unit cube, inside jit or out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
-from scipy.stats import qmc
 
 from pinntk.errors import PinntkError
 
@@ -45,7 +44,7 @@ class LatinHypercube(AbstractSampler):
 
 @dataclasses.dataclass(frozen=True)
 class Sobol(AbstractSampler):
-    """The Sobol sequence under a random digital shift: a low-discrepancy set, new with every key.
+    """The Sobol sequence under a random digital shift: a low-discrepancy set, a new one for every key.
 
     The shift flips the same random bits in every point, which keeps the net's balance and can be
     redrawn inside a jitted loop. Balance is best when n is a power of two.
@@ -62,10 +61,19 @@ class Sobol(AbstractSampler):
 
 @functools.lru_cache(maxsize=64)
 def _sobol_bits(n: int, d: int) -> UInt32[np.ndarray, "n d"]:
+    from scipy.stats import qmc
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # balance for n other than powers of two
         points = qmc.Sobol(d, scramble=False, bits=32).random(n)
     return np.asarray(points * 2.0**32, dtype=np.uint32)
+
+
+def unit_points(n: int, d: int) -> Float[np.ndarray, "n d"]:
+    """The first `n` points of the Sobol sequence in the unit cube, none on its walls; on the host."""
+    if d == 0:
+        return np.zeros((n, 0))
+    return ((_sobol_bits(n, d) >> 9) + 0.5) / 2.0**23  # see Sobol
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A number with its error bar, and how it reads."""
+"""Numbers with error bars."""
 
 from __future__ import annotations
 

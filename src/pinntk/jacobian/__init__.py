@@ -4,7 +4,8 @@ from pinntk.jacobian.choice import FORMS, Choice, Cost, choose, jacobian
 from pinntk.jacobian.dense import DenseJacobian, dense
 from pinntk.jacobian.factored import FactoredJacobian, factored
 from pinntk.jacobian.implicit import ImplicitJacobian, implicit
-from pinntk.jacobian.memory import check_memory, total_memory
+from pinntk.jacobian.machine import available_memory, total_memory
+from pinntk.jacobian.memory import check_memory
 from pinntk.jacobian.model import (
     cast,
     model_dtype,
@@ -15,14 +16,15 @@ from pinntk.jacobian.model import (
 from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
-    apply,
-    apply_transpose,
     block_traces,
     diagonal,
     gram,
+    jvp,
     symmetric_product,
+    vjp,
 )
-from pinntk.jacobian.products import Plan, Use, rows_of
+from pinntk.jacobian.plans import Use, rows_of
+from pinntk.jacobian.products import FactorPlan
 
 __all__ = [
     "FORMS",
@@ -30,13 +32,12 @@ __all__ = [
     "Choice",
     "Cost",
     "DenseJacobian",
+    "FactorPlan",
     "FactoredJacobian",
     "Gram",
     "ImplicitJacobian",
-    "Plan",
     "Use",
-    "apply",
-    "apply_transpose",
+    "available_memory",
     "block_traces",
     "cast",
     "check_memory",
@@ -47,6 +48,7 @@ __all__ = [
     "gram",
     "implicit",
     "jacobian",
+    "jvp",
     "model_dtype",
     "parameter_count",
     "parameters_by_name",
@@ -54,4 +56,5 @@ __all__ = [
     "symmetric_product",
     "total_memory",
     "trainable",
+    "vjp",
 ]

@@ -12,10 +12,12 @@ from pinntk.errors import check_name
 from pinntk.jacobian.dense import dense
 from pinntk.jacobian.factored import factored, point_bytes
 from pinntk.jacobian.implicit import implicit
-from pinntk.jacobian.memory import CHUNK_BYTES, available_memory
+from pinntk.jacobian.machine import available_memory
+from pinntk.jacobian.memory import CHUNK_BYTES
 from pinntk.jacobian.model import model_dtype, parameter_count, parameters_by_name
 from pinntk.jacobian.operator import AbstractJacobian
-from pinntk.jacobian.products import Plan, Use, make_plans, multiplications, rows_of
+from pinntk.jacobian.plans import Use, make_plans, multiplications, rows_of
+from pinntk.jacobian.products import FactorPlan
 from pinntk.problem import Batch, Model, Problem
 
 #: The forms by name.
@@ -49,7 +51,7 @@ class Choice:
     form: str
     use: Use
     costs: Mapping[str, Cost]
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, FactorPlan]
 
     def __str__(self) -> str:
         lines = [f"{self.form} Jacobian, for {self.use.value}"]
@@ -115,7 +117,7 @@ def jacobian(
 
 
 def _costs(
-    problem: Problem, model: Model, batch: Batch, use: Use, plans: Mapping[str, Plan]
+    problem: Problem, model: Model, batch: Batch, use: Use, plans: Mapping[str, FactorPlan]
 ) -> dict[str, Cost]:
     itemsize = model_dtype(model).itemsize
     parameters = parameter_count(model)
@@ -149,7 +151,7 @@ def _costs(
 
 
 def _entry_multiplications(
-    model: Model, plans: Mapping[str, Plan], rows: Mapping[str, int]
+    model: Model, plans: Mapping[str, FactorPlan], rows: Mapping[str, int]
 ) -> float:
     """Operations of all entries of K by factors, of which symmetry leaves half."""
     total = 0.0
@@ -164,6 +166,6 @@ def _entry_multiplications(
     return total
 
 
-def _plain_numbers(model: Model, plan: Plan) -> int:
+def _plain_numbers(model: Model, plan: FactorPlan) -> int:
     leaves = parameters_by_name(model)
     return sum(leaves[name].size for name in plan.plain)

@@ -20,15 +20,16 @@ from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
     Vectors,
-    apply,
-    apply_transpose,
     check_accumulation,
     contract,
     diagonal,
     gram,
+    jvp,
     symmetric_product,
+    vjp,
 )
 from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.program import explained
 
 
 class DenseJacobian(AbstractJacobian):
@@ -73,7 +74,8 @@ def row_gradients(
         return value, value
 
     def gradients(row: Sample) -> tuple[Array, Array]:
-        slopes, value = jax.jacrev(residual, has_aux=True)(flat, row)
+        with explained(f"residual of condition {name!r}"):
+            slopes, value = jax.jacrev(residual, has_aux=True)(flat, row)
         return value, slopes
 
     return gradients
@@ -99,13 +101,13 @@ def _(jacobian: DenseJacobian) -> dict[str, Array]:
     return {name: jnp.sum(jacobian.blocks[name] ** 2, axis=1) for name in jacobian.names}
 
 
-@apply.register
+@jvp.register
 def _(jacobian: DenseJacobian, direction: Any) -> dict[str, Array]:
     flat, _ = ravel_pytree(direction)
     return {name: jacobian.blocks[name] @ flat for name in jacobian.names}
 
 
-@apply_transpose.register
+@vjp.register
 def _(jacobian: DenseJacobian, vectors: Vectors) -> Any:
     _, unravel = ravel_pytree(jacobian.parameters)
     parts = [vectors[name] @ jacobian.blocks[name] for name in jacobian.names]

@@ -22,14 +22,16 @@ from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
     Vectors,
-    apply,
-    apply_transpose,
     diagonal,
     gram,
+    jvp,
     symmetric,
+    vjp,
 )
-from pinntk.jacobian.products import POINT_AXES, Use, gradients_at, make_plans
+from pinntk.jacobian.plans import Use, make_plans
+from pinntk.jacobian.products import POINT_AXES, gradients_at
 from pinntk.problem import Batch, Model, Problem
+from pinntk.program import explained
 
 
 class ImplicitJacobian(AbstractJacobian):
@@ -56,16 +58,17 @@ def _stacked(jacobian: ImplicitJacobian, parameters: Any) -> dict[str, Array]:
     return {name: residuals[name].ravel() for name in jacobian.names}
 
 
-@apply.register
+@jvp.register
 def _(jacobian: ImplicitJacobian, direction: Any) -> dict[str, Array]:
     parameters = trainable(jacobian.model)[0]
     return jax.jvp(lambda p: _stacked(jacobian, p), (parameters,), (direction,))[1]
 
 
-@apply_transpose.register
+@vjp.register
 def _(jacobian: ImplicitJacobian, vectors: Vectors) -> Any:
-    _, pull = jax.vjp(lambda p: _stacked(jacobian, p), trainable(jacobian.model)[0])
-    return pull({name: vectors[name] for name in jacobian.names})[0]
+    with explained("residuals"):
+        _, pull = jax.vjp(lambda p: _stacked(jacobian, p), trainable(jacobian.model)[0])
+        return pull({name: vectors[name] for name in jacobian.names})[0]
 
 
 @diagonal.register
@@ -103,7 +106,7 @@ def _(jacobian: ImplicitJacobian, other: ImplicitJacobian | None = None, dtype: 
         for name, n in columns:
             vectors[name] = unit[start : start + n]
             start += n
-        images = apply(jacobian, apply_transpose(rows, vectors))
+        images = jvp(jacobian, vjp(rows, vectors))
         return jnp.concatenate([images[name] for name in jacobian.names])
 
     matrix = jax.lax.map(image, jnp.arange(count), batch_size=size).T

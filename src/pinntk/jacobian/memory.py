@@ -1,8 +1,7 @@
-"""How much memory there is, and functions of many points evaluated some points at a time."""
+"""Check whether a result fits into memory, and evaluate functions chunk by chunk."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from pinntk.errors import MemoryLimitError
+from pinntk.jacobian.machine import available_memory
 from pinntk.problem import Sample
 
 #: Bytes of intermediate values that are held at once while the points of a condition are worked on.
@@ -58,21 +58,6 @@ def over_points(
 
     shapes = jax.eval_shape(lambda: function(part(0)))
     return jax.lax.fori_loop(0, -(-points // size), fill, jax.tree.map(empty, shapes))
-
-
-def total_memory() -> float:
-    """Bytes of memory of the machine: unlike what is free, the same whenever it is asked."""
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def available_memory() -> float:
-    """Bytes of memory that the machine has to give now."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return float(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return total_memory()
 
 
 def check_memory(

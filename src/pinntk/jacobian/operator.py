@@ -1,7 +1,7 @@
 """The residual Jacobian as an operator, and the functions on it.
 
 A Jacobian is one of several forms, which all describe the same linear map from parameters to
-residuals. What can be done with it is a function with a rule for every form.
+residuals. Each operation on it is a function with one rule per form.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def diagonal(jacobian: AbstractJacobian) -> dict[str, Float[Array, " rows"]]:
 
 
 @functools.singledispatch
-def apply(jacobian: AbstractJacobian, direction: Any) -> dict[str, Float[Array, " rows"]]:
+def jvp(jacobian: AbstractJacobian, direction: Any) -> dict[str, Float[Array, " rows"]]:
     """J d for a direction d shaped like the model's trainable part, by condition."""
     return _no_rule(jacobian, direction)
 
 
 @functools.singledispatch
-def apply_transpose(jacobian: AbstractJacobian, vectors: Vectors) -> Any:
+def vjp(jacobian: AbstractJacobian, vectors: Vectors) -> Any:
     """Jᵀ v, shaped like the model's trainable part; `vectors` names every condition of J."""
     return _no_rule(jacobian, vectors)
 

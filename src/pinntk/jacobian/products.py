@@ -13,39 +13,57 @@ plain per-point gradient, and the plan names it with the reason.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.extend as jex
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from pinntk.jacobian.model import parameters_by_name, trainable
-from pinntk.jacobian.multiples import Multiple, evaluate, scaled
-from pinntk.jacobian.structure import once_per_structure
-from pinntk.jacobian.uses import Product, Scale, find_uses
-from pinntk.problem import Batch, Model, Problem, Sample
-from pinntk.tracing import INLINED, RECOMPUTED, bind, merge_equal
-
-#: What a number of a plain gradient costs in numbers of its factors: it is summed over the products
-#: and laid out anew, where factors are used as they come out of the residual. Measured on one core,
-#: 1 in place of this takes a step of Algorithm 1 at width 100 from 1.17 to 1.42 plain steps, 6 is as good.
-PLAIN_EFFORT = 4
+from pinntk.problem import Model, Problem, Sample
+from pinntk.program import (
+    INLINED,
+    RECOMPUTED,
+    Multiple,
+    Product,
+    Scale,
+    bind,
+    evaluate,
+    explained,
+    find_uses,
+    interpret,
+    merge_equal,
+    scaled,
+    with_plain_operands,
+)
 
 Scales = Sequence[tuple[Scale, Array]]
 Pair = tuple[Multiple, Multiple]
 
 
-class Use(enum.Enum):
-    """What a Jacobian is wanted for; it decides which matrices are worth factoring."""
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """A parameter that is kept as factors: its shape as a matrix and the number K of its products."""
 
-    GRAM = "all entries of J Jᵀ"
-    DIAGONAL = "the diagonal of J Jᵀ and Jᵀ v"
+    shape: tuple[int, int]
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FactorPlan:
+    """How the residual of one condition is differentiated, by name of the parameter.
+
+    `plain` gives the reason why a parameter is not factored; `unused` ones do not enter the residual.
+    `components` is m.
+    """
+
+    factored: Mapping[str, Matrix]
+    plain: Mapping[str, str]
+    unused: tuple[str, ...]
+    components: int
 
 
 class Factors(NamedTuple):
@@ -72,118 +90,13 @@ class Gradients(NamedTuple):
 POINT_AXES: Any = Gradients(0, 1, 0)  # pyright: ignore[reportArgumentType]
 
 
-@dataclasses.dataclass(frozen=True)
-class Matrix:
-    """A parameter that is kept as factors: its shape as a matrix and the number K of its products."""
-
-    shape: tuple[int, int]
-    count: int
+def axis_of_points(leaf: Any) -> int:
+    """The same by the leaf: factors, and they alone, have four axes then."""
+    return 1 if leaf.ndim == 4 else 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How the residual of one condition is differentiated, by name of the parameter.
-
-    `plain` gives the reason why a parameter is not factored; `unused` ones do not enter the residual.
-    `components` is m.
-    """
-
-    factored: Mapping[str, Matrix]
-    plain: Mapping[str, str]
-    unused: tuple[str, ...]
-    components: int
-
-
-def make_plans(
-    problem: Problem, model: Model, batch: Batch, use: Use
-) -> tuple[dict[str, Plan], frozenset[str]]:
-    """The plan of every condition, and the parameters that are plain in one and so in all of them.
-
-    Cross blocks of the kernel need a parameter in the same form in both conditions.
-    """
-    plans = {}
-    for name in problem.names:
-        if name in batch:
-            row = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), batch[name])
-            plans[name] = _plan(problem, name, model, row, use)
-    plain = frozenset(parameter for plan in plans.values() for parameter in plan.plain)
-    plain |= _in_several_shapes(plans)
-    return {name: _without(plan, plain) for name, plan in plans.items()}, plain
-
-
-def rows_of(plans: Mapping[str, Plan], batch: Batch) -> dict[str, int]:
-    """N_k: how many residuals each condition has, points times components."""
-    return {name: len(batch[name].points) * plan.components for name, plan in plans.items()}
-
-
-def _in_several_shapes(plans: Mapping[str, Plan]) -> frozenset[str]:
-    shapes: dict[str, set] = {}
-    for plan in plans.values():
-        for parameter, matrix in plan.factored.items():
-            shapes.setdefault(parameter, set()).add(matrix.shape)
-    return frozenset(parameter for parameter, found in shapes.items() if len(found) > 1)
-
-
-def _without(plan: Plan, plain: frozenset[str]) -> Plan:
-    moved = {
-        n: "plain or of another shape in another condition" for n in plan.factored if n in plain
-    }
-    kept = {n: matrix for n, matrix in plan.factored.items() if n not in plain}
-    return dataclasses.replace(plan, factored=kept, plain={**plan.plain, **moved})
-
-
-def _plan(problem: Problem, name: str, model: Model, row: Sample, use: Use) -> Plan:
-    plan = _all_factored(problem, name, model, row)
-    reasons = {
-        n: f"{matrix.count} products of a {matrix.shape[0]}×{matrix.shape[1]} matrix"
-        for n, matrix in plan.factored.items()
-        if not _pays(matrix, use)
-    }
-    return dataclasses.replace(
-        plan,
-        factored={n: matrix for n, matrix in plan.factored.items() if n not in reasons},
-        plain=_in_order(model, {**plan.plain, **reasons}),
-    )
-
-
-def _in_order(model: Model, found: Mapping[str, str]) -> dict[str, str]:
-    return {name: found[name] for name in parameters_by_name(model) if name in found}
-
-
-@once_per_structure
-def _all_factored(problem: Problem, name: str, model: Model, row: Sample) -> Plan:
-    """The plan in which all that can be factored is."""
-    names = tuple(parameters_by_name(model))
-    closed = _trace(problem, name, model, row)
-    uses = find_uses(closed.jaxpr, names)
-    plain = dict(uses.other)
-    shapes: dict[str, Any] = {product.view.name: product.view.shape for product in uses.products}
-    plan = Plan(
-        factored={n: Matrix(shapes[n], 0) for n in names if n in shapes and n not in plain},
-        plain=_in_order(model, plain),
-        unused=tuple(n for n in names if n not in shapes and n not in plain),
-        components=closed.jaxpr.outvars[0].aval.shape[0],
-    )
-    # How many outer products are left when equal ones are merged.
-    found = jax.eval_shape(gradients_at(problem, name, model, plan), row).factored
-    counted = {n: Matrix(shapes[n], sum(len(f.left) for f in found[n])) for n in plan.factored}
-    return dataclasses.replace(plan, factored=counted)
-
-
-def _pays(matrix: Matrix, use: Use) -> bool:
-    """Whether the factors of a gradient are cheaper to work with than the gradient itself.
-
-    An entry of the kernel takes K²(rows + columns) multiplications by factors and rows · columns
-    without. For the diagonal what counts is the numbers that are made, K(rows + columns) or that.
-    """
-    k, (rows, columns) = matrix.count, matrix.shape
-    share = k * (rows + columns)
-    if use is Use.GRAM:
-        return k * share < rows * columns
-    return share < PLAIN_EFFORT * rows * columns
-
-
-def _trace(problem: Problem, name: str, model: Model, row: Sample) -> Any:
+def traced(problem: Problem, name: str, model: Model, row: Sample) -> Any:
+    """The residual (m,) as a closed jaxpr of the parameters, in their order, and the row."""
     leaves = list(parameters_by_name(model).values())
     return jax.make_jaxpr(_flat_residual(problem, name, model))(leaves, row)
 
@@ -200,27 +113,25 @@ def _flat_residual(problem: Problem, name: str, model: Model) -> Callable[[list,
 
 
 def gradients_at(
-    problem: Problem, name: str, model: Model, plan: Plan
+    problem: Problem, name: str, model: Model, plan: FactorPlan
 ) -> Callable[[Sample], Gradients]:
     """The residual and its gradients at one point, by one vector-Jacobian product per component."""
     names, values = (tuple(items) for items in zip(*parameters_by_name(model).items(), strict=True))
 
     def at(row: Sample) -> Gradients:
-        closed = _trace(problem, name, model, row)
+        closed = traced(problem, name, model, row)
         uses = find_uses(closed.jaxpr, names)
         products = [product for product in uses.products if product.view.name in plan.factored]
-        # What only prepares a factored matrix for its products is not evaluated.
-        skipped = {number for number, owner in uses.moves.items() if owner in plan.factored}
-        numbers = sorted(uses.live - skipped)
+        program = closed.replace(jaxpr=with_plain_operands(closed.jaxpr, names, products))
+        by_result = {closed.jaxpr.eqns[p.number].outvars[0]: p for p in products}
 
         def everything(values: tuple[Array, ...], row: Sample) -> tuple:
             leaves = dict(zip(names, values, strict=True))
             others = {n: leaves[n] for n in plan.plain}
 
             def residual(zeros: dict[int, Array], others: dict[str, Array]) -> tuple[Array, dict]:
-                given = {**leaves, **others}
-                arguments = [*given.values(), *jax.tree.leaves(row)]
-                return _evaluate(closed, arguments, numbers, products, given, zeros)
+                arguments = [*{**leaves, **others}.values(), *jax.tree.leaves(row)]
+                return _with_zeros(program, arguments, by_result, zeros)
 
             zeros = {p.number: _zero(closed.jaxpr, p) for p in products}
             value, pull, inputs = jax.vjp(residual, zeros, others, has_aux=True)
@@ -232,8 +143,9 @@ def gradients_at(
             plain = {n: slope.reshape(len(value), -1) for n, slope in slopes.items()}
             return value, plain, [_factors(p, inputs, cotangents) for p in products]
 
-        program, shapes = jax.make_jaxpr(everything, return_shape=True)(values, row)
-        outputs = evaluate(program, jax.tree.leaves((values, row)))
+        with explained(f"residual of condition {name!r}"):
+            whole, shapes = jax.make_jaxpr(everything, return_shape=True)(values, row)
+            outputs = evaluate(whole, jax.tree.leaves((values, row)))
         structure = jax.tree.structure(shapes)
         value, plain, _ = jax.tree.unflatten(structure, [scaled(x) for x in outputs])
         # The factors come last, two outputs each.
@@ -283,39 +195,31 @@ def _zero(jaxpr: Any, product: Product) -> Array:
     return jnp.zeros((product.rows, free), jaxpr.eqns[product.number].outvars[0].aval.dtype)
 
 
-def _evaluate(
-    closed: Any,
+def _with_zeros(
+    program: Any,
     arguments: list[Any],
-    numbers: list[int],
-    products: list[Product],
-    leaves: Mapping[str, Array],
+    by_result: Mapping[Any, Product],
     zeros: Mapping[int, Array],
 ) -> tuple[Array, dict[int, Array]]:
-    """The residual with a zero added to every product, and the vectors a that were multiplied."""
-    jaxpr = closed.jaxpr
-    environment: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    environment.update(zip(jaxpr.invars, arguments, strict=True))
+    """The residual with a zero added to every product, and the vectors a that were multiplied.
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jex.core.Literal) else environment[atom]
-
-    by_number = {product.number: product for product in products}
+    `program` is that of `with_plain_operands`; a product is known by the variable of its result.
+    """
     inputs: dict[int, Array] = {}
-    for number in numbers:
-        equation = jaxpr.eqns[number]
-        product = by_number.get(number)
+
+    def rule(equation: Any, values: list[Any]) -> list[Any]:
+        product = by_result.get(equation.outvars[0]) if equation.outvars else None
         if product is None:
-            outputs = bind(equation, [read(atom) for atom in equation.invars])
-        else:
-            scales = [(scale, read(scale.atom)) for scale in product.view.scales]
-            other = read(equation.invars[1 - product.side])
-            matrix = leaves[product.view.name].reshape(product.view.shape)
-            output, inputs[number] = _multiply(
-                equation, product, matrix, other, scales, zeros[number]
-            )
-            outputs = [output]
-        environment.update(zip(equation.outvars, outputs, strict=True))
-    return read(jaxpr.outvars[0]), inputs
+            return bind(equation, values)
+        other, parameter, *factors = values
+        matrix = parameter.reshape(product.view.shape)
+        scales = list(zip(product.view.scales, factors, strict=True))
+        output, inputs[product.number] = _multiply(
+            equation, product, matrix, other, scales, zeros[product.number]
+        )
+        return [output]
+
+    return interpret(program.jaxpr, program.consts, arguments, rule)[0], inputs
 
 
 def _multiply(
@@ -347,18 +251,3 @@ def _scaled(rows: Array, scales: Scales, axis: int | None) -> Array:
             flat = jnp.reshape(value, () if axis is None else (1, rows.shape[-1]))
             rows = rows * flat if scale.primitive == "mul" else rows / flat
     return rows
-
-
-@once_per_structure
-def multiplications(problem: Problem, name: str, model: Model, row: Sample) -> int:
-    """How many multiplications the matrix products of one residual take at one point."""
-    jaxpr = _trace(problem, name, model, row).jaxpr
-    total = 0
-    for number in find_uses(jaxpr, ()).live:
-        equation = jaxpr.eqns[number]
-        if equation.primitive.name == "dot_general":
-            contracting, _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            summed = int(np.prod([left[axis] for axis in contracting[0]]))
-            total += summed * int(np.prod(equation.outvars[0].aval.shape))
-    return total

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from pinntk.jacobian.model import trainable
 from pinntk.problem import Model, Problem, Sample
-from pinntk.tracing import SMALL
+from pinntk.program import SMALL
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def once_per_structure(
     """`function(problem, name, model, row)`, whose answer must not depend on values of the parameters.
 
     Tracing a residual takes longer than many of the questions that are asked of it, and they are asked
-    again for every network of a diagnosis. An answer is forgotten with its problem.
+    again for every network of a diagnosis. Answers are dropped together with their problem.
     """
     known: weakref.WeakKeyDictionary[Problem, dict[Hashable, T]] = weakref.WeakKeyDictionary()
 

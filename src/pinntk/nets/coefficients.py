@@ -20,10 +20,10 @@ Coefficient = Any
 
 
 class Positive(eqx.Module):
-    """A coefficient that stays positive: its logarithm is what is trained, exp(log) its value.
+    """A coefficient that stays positive: its logarithm is trained.
 
     `Positive(0.05)` is a number, or an array of them, that starts there. `Positive(network)` is a
-    coefficient field x ↦ scale · exp(network(x)). A step of an optimiser is a relative change.
+    coefficient field x ↦ scale · exp(network(x)). A step of an optimizer is a relative change.
     """
 
     log: Any
@@ -85,12 +85,12 @@ class WithCoefficients(eqx.Module):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Unknown:
-    """A coefficient to be found: what the search starts from, and its true value where it is known.
+    """An unknown coefficient: its initial value, and its true value if known.
 
     **Arguments:** `start` is a number, an array or `Positive(...)`, or for a coefficient field a
     function of a key that makes its network, `lambda key: pk.Positive(pk.MLP(..., key=key))`;
-    `true` is a number, an array or a function of one point. It enters no training: it stands in the
-    residuals beside the exact solution, and beside what was found in a record.
+    `true` is a number, an array or a function of one point. Training does not use it: it serves to check
+    the exact solution in the residuals, and for comparison in records.
     """
 
     start: Coefficient | Callable[[PRNGKeyArray], Coefficient]

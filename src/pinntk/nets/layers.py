@@ -1,4 +1,4 @@
-"""The linear layer in its parametrisations, and the maps that stand before a network."""
+"""The linear layer and its parametrizations, and the maps in front of a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ lecun = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 
 
 class AbstractParametrization(abc.ABC):
-    """How a layer y = s·xW + b stores its numbers: the draw at initialisation and the factor s."""
+    """How a layer y = s·xW + b stores its parameters: their initial distribution and the factor s."""
 
     @abc.abstractmethod
     def weight(self, key: PRNGKeyArray, fan_in: int, fan_out: int) -> Float[Array, "i o"]:
@@ -63,7 +63,7 @@ class StandardParametrization(AbstractParametrization):
 class NTKParametrization(AbstractParametrization):
     """y = fan_in^(−1/2) xW + b with all entries of W and b drawn from N(0, 1).
 
-    The parametrisation under which the kernel has a limit as the width grows (Jacot et al. 2018;
+    The parametrization in which the kernel has a limit as the width grows (Jacot et al. 2018;
     Theorem 4.1 of Wang, Yu, Perdikaris 2022). The same learning rate means far smaller steps than
     under `StandardParametrization`.
     """
@@ -79,7 +79,7 @@ class NTKParametrization(AbstractParametrization):
 
 
 class Linear(eqx.Module):
-    """y = s·xW + b with weight (fan_in, fan_out), bias (fan_out,) and the parametrisation's factor s."""
+    """y = s·xW + b with weight (fan_in, fan_out), bias (fan_out,) and the parametrization's factor s."""
 
     weight: Float[Array, "i o"]
     bias: Float[Array, " o"]

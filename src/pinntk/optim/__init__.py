@@ -1,6 +1,6 @@
 """Optimizers behind one `init` / `step`: first-order methods from Optax, and the natural gradient."""
 
-from pinntk.optim.first_order import FirstOrder, adam, exponential_decay, gradient_descent
+from pinntk.optim.first_order import ExponentialDecay, FirstOrder, adam, gradient_descent
 from pinntk.optim.natural_gradient import NaturalGradient, NaturalGradientState
 from pinntk.optim.objective import Objective, weighted_sum
 from pinntk.optim.optimizer import (
@@ -25,6 +25,7 @@ __all__ = [
     "Adaptive",
     "Cholesky",
     "ConjugateGradients",
+    "ExponentialDecay",
     "FirstOrder",
     "Gradient",
     "GradientDescent",
@@ -38,7 +39,6 @@ __all__ = [
     "Status",
     "Step",
     "adam",
-    "exponential_decay",
     "gradient_descent",
     "rate_of",
     "running",

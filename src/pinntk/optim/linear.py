@@ -19,13 +19,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pinntk.jacobian import (
     Choice,
     Use,
-    apply_transpose,
     choose,
     dense,
     gram,
     jacobian,
     symmetric_product,
     total_memory,
+    vjp,
 )
 from pinntk.optim.objective import Objective, split
 
@@ -82,7 +82,7 @@ def residual_space(objective: Objective, parameters: Any, rows: dict[str, int]) 
     kernel = gram(operator).matrix * scale[:, None] * scale[None, :]
 
     def transposed(vector: Stacked) -> Flat:
-        return ravel_pytree(apply_transpose(operator, split(scale * vector, rows)))[0]
+        return ravel_pytree(vjp(operator, split(scale * vector, rows)))[0]
 
     def factorize(mu: Float[Array, ""]) -> Solve:
         factor = cholesky(kernel, mu)

@@ -56,7 +56,7 @@ class NaturalGradient(AbstractOptimizer):
     correction a = −½ J̃ᵀ(J̃J̃ᵀ + μI)⁻¹ r̃''[d, d] of Transtrum and Sethna (arXiv 1201.5885) is added
     where 2‖a‖ ≤ 0.75‖d‖ and it is better.
 
-    Needs float64 models to go far: in float32 JᵀJ is exact to 1e-7 of its trace, and the damping cannot
+    Needs float64 for small errors: in float32 JᵀJ is exact to 1e-7 of its trace, and the damping cannot
     be less (the library's Helmholtz problem ends at 7e-4 in float32, at 2e-8 in float64).
 
     **Arguments:**

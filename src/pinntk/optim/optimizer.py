@@ -32,8 +32,8 @@ class Status(enum.IntEnum):
 class Step(NamedTuple):
     """What one step returns.
 
-    `losses` are the unweighted ones at the parameters that came in; `metrics` are numbers to log with
-    them, by name, such as the damping; `status` is a `Status`.
+    `losses` are the unweighted losses before the step; `metrics` are numbers to log with them, by name,
+    such as the damping; `status` is a `Status`.
     """
 
     parameters: Parameters
@@ -108,7 +108,7 @@ class AbstractOptimizer(abc.ABC):
 
 
 def rate_of(optimizer: AbstractOptimizer, step: int = 0) -> float | None:
-    """The learning rate at a step, None where the method has none or does not tell."""
+    """The learning rate at a step, None if the method has none or does not say."""
     match optimizer.kind:
         case GradientDescent(rate) | Adaptive(rate) if rate is not None:
             return float(rate(step))

@@ -38,7 +38,7 @@ class SPRING(AbstractOptimizer):
     regularised; then θ ← θ + sφ. Goldshlager, Abrahamsen, Lin, J. Comput. Phys. 516 (2024) 113351,
     algorithm 1; for PINNs Guzmán-Cordero, Dangel, Goldshlager, Zeinhofer, arXiv 2505.12149. K of the
     points at hand, N × N, is all that is factorised, so P may be large: the Jacobian stays in factors.
-    Give every condition new points at every step (`redraw_every=1`), or it is no minibatch.
+    Give every condition new points at every step (`redraw_every=1`), otherwise the minibatch never changes.
 
     **Arguments:** `damping`: μ in units of the mean eigenvalue of K; `momentum` β in [0, 1);
     `step_length` s: a number, or None for the best of 1, 1/2, ..., 2⁻¹⁴ on the points of the step (0

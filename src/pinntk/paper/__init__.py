@@ -2,6 +2,14 @@
 
 from pinntk.paper.record import Claim, Experiment
 from pinntk.paper.registry import EXPERIMENTS
-from pinntk.paper.reproduce import Reproduction, names_of, reproduce
+from pinntk.paper.reproduce import Reproduction, Skipped, names_of, reproduce
 
-__all__ = ["EXPERIMENTS", "Claim", "Experiment", "Reproduction", "names_of", "reproduce"]
+__all__ = [
+    "EXPERIMENTS",
+    "Claim",
+    "Experiment",
+    "Reproduction",
+    "Skipped",
+    "names_of",
+    "reproduce",
+]

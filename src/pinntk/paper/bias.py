@@ -20,10 +20,10 @@ from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import Interval, UniformGrid
 from pinntk.jacobian import model_dtype, trainable
 from pinntk.kernel import spectrum, tangent_kernel
+from pinntk.library import poisson1d_paper
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
-from pinntk.paper.sweep import draw_models, train_many
+from pinntk.paper.sweep import draw_models, train_many, with_network
 from pinntk.problem import Problem
-from pinntk.problems import poisson1d_paper
 from pinntk.report import Curve, Panel, draw
 
 
@@ -41,10 +41,7 @@ class Config:
 
 
 def several_modes(modes: Sequence[int]) -> Problem:
-    """The equation u'' = f on [0, 1] with u* = Σ_k sin(kπx)/k², so that f holds all modes alike.
-
-    Otherwise in the setting of `poisson1d_paper`.
-    """
+    """The equation u'' = f on [0, 1] with u* = Σ_k sin(kπx)/k², so that f holds all modes alike."""
     domain = Interval(x=(0.0, 1.0))
     numbers = np.asarray(modes, float)
 
@@ -60,8 +57,7 @@ def several_modes(modes: Sequence[int]) -> Problem:
         dirichlet("boundary", domain.faces(), solution, 100),
         Condition("residual", poisson, domain, 100, sampler=UniformGrid()),
     ]
-    recipe = poisson1d_paper().recipe
-    return Problem("several_modes", domain, conditions, solution=solution, recipe=recipe)
+    return Problem("several_modes", domain, conditions, solution=solution)
 
 
 def dominant_frequency(vector: np.ndarray) -> float:
@@ -75,8 +71,8 @@ def dominant_frequency(vector: np.ndarray) -> float:
 def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     """Dominant frequency against eigenvalue of K_rr by seed; the error of each mode, over the mode."""
     problem = several_modes(config.modes)
-    recipe = problem.recipe.replace(width=config.width)
-    models, batch = draw_models(problem, recipe, config.seeds)
+    setup = with_network(poisson1d_paper().replace(problem=problem), width=config.width)
+    models, batch = draw_models(setup, config.seeds)
     eigenvalues, frequencies = [], []
     for model in models:
         found = spectrum(tangent_kernel(problem, model, batch).block("residual"))
@@ -96,10 +92,10 @@ def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     weights = [{"boundary": config.weight, "residual": 1.0}] * len(models)
     errors = []
     with watch(config.steps, "training") as bar:
-        for trials in train_many(problem, recipe, models, batch, weights, at):
-            values = np.asarray(at_points(trials.parameters), np.float64)
+        for look in train_many(setup, models, batch, at, weights):
+            values = np.asarray(at_points(look.parameters), np.float64)
             errors.append(np.abs((values - exact) @ basis.T))
-            bar.progress(trials.step, config.steps, None)
+            bar.progress(look.step, config.steps, None)
     return {
         "eigenvalues": eigenvalues,
         "frequencies": frequencies,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +12,19 @@ import numpy as np
 
 from pinntk.jacobian import trainable
 from pinntk.kernel import spectrum, tangent_kernel
+from pinntk.library import poisson1d_paper
+from pinntk.nets import AbstractParametrization, NTKParametrization, StandardParametrization, lecun
+from pinntk.optim import gradient_descent
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed
-from pinntk.paper.sweep import draw_models, model_of, train_many
-from pinntk.problems import poisson1d_paper
+from pinntk.paper.sweep import draw_models, train_many, with_network
 from pinntk.report import Curve, Panel, draw
+from pinntk.training import Setup, member_model
+
+#: As `Config`, which is written to a file, calls them: that of `poisson1d_paper`, and that of the theory.
+PARAMETRIZATIONS: Mapping[str, AbstractParametrization] = {
+    "standard": StandardParametrization(lecun, bias_std=1.0),
+    "ntk": NTKParametrization(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +52,18 @@ class Config:
 
 def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     """Relative changes of θ and K by width, (seeds, steps), and spectra of one seed at both ends."""
-    problem = poisson1d_paper(1.0)
     at = config.at
     out: dict[str, Any] = {"steps": list(at), "width": {}}
     with watch(len(config.widths) * len(at), f"depth {config.depth}") as bar:
         for number, width in enumerate(config.widths):
-            recipe = problem.recipe.replace(
-                width=width,
-                depth=config.depth,
-                learning_rate=config.learning_rate,
-                parametrization=config.parametrization,
-            )
-            models, batch = draw_models(problem, recipe, config.seeds)
+            setup = _setup(config, width)
+            models, batch = draw_models(setup, config.seeds)
             moved: dict[str, list[list[float]]] = {"parameters": [], "kernel": []}
             ends = {}
             kernels: list[np.ndarray] = []
-            for i, trials in enumerate(train_many(problem, recipe, models, batch, None, at)):
-                now = [model_of(trials, models[0], j) for j in range(len(models))]
-                found = [tangent_kernel(problem, model, batch) for model in now]
+            for i, look in enumerate(train_many(setup, models, batch, at)):
+                now = [member_model(look.parameters, models[0], j) for j in range(len(models))]
+                found = [tangent_kernel(setup.problem, model, batch) for model in now]
                 if not kernels:
                     kernels = [kernel.matrix for kernel in found]
                 moved["parameters"].append(
@@ -70,7 +73,7 @@ def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
                     [_moved(k.matrix, k0) for k, k0 in zip(found, kernels, strict=True)]
                 )
                 if i in (0, len(at) - 1):
-                    ends[str(trials.step)] = listed(spectrum(found[0].matrix).eigenvalues)
+                    ends[str(look.step)] = listed(spectrum(found[0].matrix).eigenvalues)
                 bar.progress(number * len(at) + i + 1, len(config.widths) * len(at), None)
             out["width"][str(width)] = {
                 **{name: listed(np.transpose(values)) for name, values in moved.items()},
@@ -78,6 +81,17 @@ def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
             }
     out["shown"] = [str(width) for width in config.shown]
     return out
+
+
+def _setup(config: Config, width: int) -> Setup:
+    setup = poisson1d_paper(1.0)
+    descent = gradient_descent(config.learning_rate)
+    return with_network(
+        setup.replace(training=setup.training.replace(optimizer=descent)),
+        width=width,
+        depth=config.depth,
+        parametrization=PARAMETRIZATIONS[config.parametrization],
+    )
 
 
 def _flat(model: Any) -> np.ndarray:
@@ -189,7 +203,7 @@ def claims(arrays: Arrays) -> Sequence[Claim]:
 
 
 def claims_lazy(arrays: Arrays) -> Sequence[Claim]:
-    """In the NTK parametrisation both changes fall like width^(−1/2), the rate of the theorems."""
+    """In the NTK parametrization both changes fall like width^(−1/2), the rate of the theorems."""
     widths = [float(w) for w in arrays["width"]]
     found = []
     for quantity, label in (("parameters", "θ"), ("kernel", "K")):
@@ -230,7 +244,7 @@ FIG2 = _experiment("fig2", 1, "one hidden layer", _SMOKE)
 FIG3 = _experiment("fig3", 3, "three hidden layers", dataclasses.replace(_SMOKE, depth=3))
 LAZY = Experiment(
     name="lazy",
-    title="Change of θ and K in the NTK parametrisation, one hidden layer, Poisson, a = 1",
+    title="Change of θ and K in the NTK parametrization, one hidden layer, Poisson, a = 1",
     statement="Theorems 4.3 and 4.4: with the width the kernel stays nearly constant during training.",
     sizes={
         "smoke": dataclasses.replace(_SMOKE, parametrization="ntk", learning_rate=1e-3),

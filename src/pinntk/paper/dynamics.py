@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from pinntk.kernel import dynamics, parting, tangent_kernel
+from pinntk.library import poisson1d_paper
+from pinntk.nets import NTKParametrization
+from pinntk.optim import gradient_descent
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
-from pinntk.paper.sweep import draw_models, train_many
-from pinntk.problems import poisson1d_paper
+from pinntk.paper.sweep import draw_models, train_many, with_network
 from pinntk.report import Curve, Panel, draw
 
 CONDITIONS = ("boundary", "residual")
@@ -20,9 +22,9 @@ CONDITIONS = ("boundary", "residual")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Widths of one hidden layer in the NTK parametrisation, plain gradient descent, several networks.
+    """Widths of one hidden layer in the NTK parametrization, plain gradient descent, several networks.
 
-    In this parametrisation the kernel is of the same size at every width, so that all learn alike.
+    In this parametrization the kernel is of the same size at every width, so that all learn alike.
     """
 
     widths: tuple[int, ...] = (30, 300, 3000)
@@ -35,19 +37,18 @@ class Config:
 
 def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     """Losses by width and condition, (seeds, rows): observed, predicted for descent and for flow."""
-    problem = poisson1d_paper(config.frequency)
+    setup = poisson1d_paper(config.frequency)
+    problem, rate = setup.problem, config.learning_rate
+    setup = setup.replace(training=setup.training.replace(optimizer=gradient_descent(rate)))
     later = np.geomspace(1, config.steps, config.rows)
     at = (0, *sorted({round(float(s)) for s in later}))
     ones = dict.fromkeys(problem.names, 1.0)
     out: dict[str, Any] = {"steps": list(at), "width": {}}
     with watch(len(config.widths) * config.steps, "training") as bar:
         for number, width in enumerate(config.widths):
-            recipe = problem.recipe.replace(
-                width=width, parametrization="ntk", learning_rate=config.learning_rate
-            )
-            models, batch = draw_models(problem, recipe, config.seeds)
+            wide = with_network(setup, width=width, parametrization=NTKParametrization())
+            models, batch = draw_models(wide, config.seeds)
             found: dict[str, list[list[dict[str, float]]]] = {"descent": [], "flow": []}
-            rate = config.learning_rate
             for model in models:
                 kernel = tangent_kernel(problem, model, batch)
                 residuals = {n: np.asarray(r) for n, r in problem.residuals(model, batch).items()}
@@ -55,9 +56,9 @@ def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
                 found["descent"].append([moving.after_steps(rate, step) for step in at])
                 found["flow"].append([moving.after_time(rate * step) for step in at])
             losses = []
-            for trials in train_many(problem, recipe, models, batch, None, at):
-                losses.append(trials.losses)
-                done = number * config.steps + trials.step
+            for look in train_many(wide, models, batch, at):
+                losses.append(look.losses)
+                done = number * config.steps + look.step
                 bar.progress(done, len(config.widths) * config.steps, None)
             out["width"][str(width)] = {
                 name: {

@@ -1,4 +1,4 @@
-"""Figure 1: spectra of K, K_uu and K_rr of the 1-D Poisson problem at initialisation."""
+"""Figure 1: spectra of K, K_uu and K_rr of the 1-D Poisson problem at initialization."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from pinntk.kernel import spectrum, tangent_kernel
+from pinntk.library import poisson1d_paper
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
-from pinntk.paper.sweep import draw_models
-from pinntk.problems import poisson1d_paper
+from pinntk.paper.sweep import draw_models, with_network
 from pinntk.report import Curve, Panel, draw
 
 #: The paper's names of the blocks.
@@ -34,12 +34,11 @@ def run(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     total = len(config.frequencies) * len(config.seeds)
     with watch(total, "spectra") as bar:
         for i, a in enumerate(config.frequencies):
-            problem = poisson1d_paper(a)
-            recipe = problem.recipe.replace(width=config.width)
-            models, batch = draw_models(problem, recipe, config.seeds)
+            setup = with_network(poisson1d_paper(a), width=config.width)
+            models, batch = draw_models(setup, config.seeds)
             values: dict[str, list[np.ndarray]] = {block: [] for block in BLOCKS}
             for j, model in enumerate(models):
-                kernel = tangent_kernel(problem, model, batch)
+                kernel = tangent_kernel(setup.problem, model, batch)
                 first.setdefault(a, kernel.matrix)
                 for block in BLOCKS:
                     matrix = kernel.matrix if block == "K" else kernel.block(block)
@@ -108,7 +107,7 @@ def claims(arrays: Arrays) -> Sequence[Claim]:
 
 EXPERIMENT = Experiment(
     name="fig1",
-    title="Spectra of K, K_uu and K_rr at initialisation, Poisson, a = 1, 2, 4",
+    title="Spectra of K, K_uu and K_rr at initialization, Poisson, a = 1, 2, 4",
     statement="Most eigenvalues are near zero and those of K_uu are much smaller than those of K_rr, "
     "so the residual is fitted long before the boundary values.",
     sizes={"smoke": Config((1, 4), 20, (0, 1)), "paper": Config()},

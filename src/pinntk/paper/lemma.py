@@ -16,12 +16,12 @@ from jax.flatten_util import ravel_pytree
 from pinntk.errors import PinntkError
 from pinntk.jacobian import cast, trainable
 from pinntk.kernel import spectrum, tangent_kernel
+from pinntk.library import burgers1d, poisson1d, wave1d
 from pinntk.nets import MLP, InputScaling
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed
+from pinntk.paper.sweep import first_points
 from pinntk.problem import Batch, Model, Problem
-from pinntk.problems import burgers1d, poisson1d, wave1d
 from pinntk.report import Curve, Panel, draw
-from pinntk.training import first_points
 
 #: Central difference of eighth order: f'(t) ≈ Σ_k c_k (f(t + kh) − f(t − kh)) / h for k = 1 … 4.
 _DIFFERENCE = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
@@ -183,4 +183,5 @@ EXPERIMENT = Experiment(
     run=run,
     plot=plot,
     claims=claims,
+    package="diffrax",
 )

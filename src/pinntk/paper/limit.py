@@ -1,4 +1,4 @@
-"""Theorem 4.1: the kernel at initialisation converges as the width grows, for linear operators."""
+"""Theorem 4.1: the kernel at initialization converges as the width grows, for linear operators."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from pinntk.kernel import (
     limit_solution,
     tangent_kernel,
 )
+from pinntk.library import burgers1d, poisson1d, wave1d
 from pinntk.nets import MLP, NTKParametrization
 from pinntk.paper.drift import fit_exponent
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
+from pinntk.paper.sweep import first_points
 from pinntk.problem import Batch, Problem, Sample
-from pinntk.problems import burgers1d, poisson1d, wave1d
 from pinntk.report import Curve, Panel, draw
-from pinntk.training import first_points
 
 ACTIVATIONS: Mapping[str, tuple[AbstractExpectation, Callable]] = {
     "tanh": (Tanh(), jnp.tanh),
@@ -68,7 +68,7 @@ def _points(problem: Problem, count: int) -> Batch:
 def _finite(
     problem: Problem, batch: Batch, activation: Callable, depth: int, width: int, seed: int
 ) -> np.ndarray:
-    """K of a finite network in the NTK parametrisation."""
+    """K of a finite network in the NTK parametrization."""
     d = len(problem.domain.coordinates)
     key = jax.random.key(seed)
     options = {"activation": activation, "parametrization": NTKParametrization(), "key": key}
@@ -110,7 +110,7 @@ def _off(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _nonlinear(config: Config, done: Callable[[int], None]) -> dict[str, list[float]]:
-    """Standard deviation over mean of tr K_rr at initialisation, over seeds, by width."""
+    """Standard deviation over mean of tr K_rr at initialization, over seeds, by width."""
     found: dict[str, list[float]] = {"wave1d": [], "burgers1d": []}
     for i, width in enumerate(config.widths, start=1):
         for name, problem in (("wave1d", wave1d()), ("burgers1d", burgers1d(nu=0.01))):
@@ -225,7 +225,7 @@ def claims(arrays: Arrays) -> Sequence[Claim]:
         found.append(
             Claim(
                 f"limit, {label}",
-                "K at initialisation converges to a deterministic kernel; deviations shrink like "
+                "K at initialization converges to a deterministic kernel; deviations shrink like "
                 "width^(-1/2) (fitted exponent)",
                 fit.exponent,
                 low=-0.6,
@@ -275,7 +275,7 @@ def claims(arrays: Arrays) -> Sequence[Claim]:
 EXPERIMENT = Experiment(
     name="limit",
     title="Theorem 4.1: the kernel of infinitely wide PINNs",
-    statement="As the width grows, K at initialisation converges in probability to a deterministic "
+    statement="As the width grows, K at initialization converges in probability to a deterministic "
     "kernel.",
     sizes={
         "smoke": Config((("poisson1d", "sin", 1),), (32, 128), (0, 1), 3, 8, (1,), 1),

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pinntk.library import poisson1d_paper
 from pinntk.paper.record import Arrays, Claim, Experiment, Watch, listed, spread
-from pinntk.paper.sweep import Trials, draw_models, model_of, train_many
-from pinntk.problem import Problem
-from pinntk.problems import poisson1d_paper
-from pinntk.recipe import Recipe
+from pinntk.paper.sweep import draw_models, train_many, with_network
 from pinntk.report import Curve, Panel, draw
+from pinntk.training import Look, Setup, member_model
+from pinntk.weighting import NTKWeights
 
 #: Points at which solutions are drawn.
 DRAWN = 201
@@ -33,37 +33,37 @@ class Config:
     rows: int = 40
 
 
-def _setting(config: Config, **changes: Any) -> tuple[Problem, Recipe, list[int]]:
-    problem = poisson1d_paper(4.0)
-    recipe = problem.recipe.replace(width=config.width, steps=config.steps, **changes)
-    return problem, recipe, [round(s) for s in np.linspace(0, config.steps, config.rows + 1)]
+def _setting(config: Config) -> tuple[Setup, list[int]]:
+    setup = with_network(poisson1d_paper(4.0), width=config.width)
+    return setup, [round(s) for s in np.linspace(0, config.steps, config.rows + 1)]
 
 
 def run_fig4(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     """Errors by weight, (seeds, rows), and the solutions of the first seed."""
-    problem, recipe, at = _setting(config)
-    models, batch = draw_models(problem, recipe, config.seeds)
+    setup, at = _setting(config)
+    models, batch = draw_models(setup, config.seeds)
     grid = jnp.linspace(0.0, 1.0, DRAWN)[:, None]
-    assert problem.solution is not None
+    solution = setup.problem.solution
+    assert solution is not None
     out: dict[str, Any] = {
         "steps": at,
         "x": listed(grid[:, 0]),
-        "exact": listed(jax.vmap(problem.solution)(grid)),
+        "exact": listed(jax.vmap(solution)(grid)),
         "weight": {},
     }
     with watch(len(config.weights) * config.steps, "training") as bar:
         for number, weight in enumerate(config.weights):
             weights = [{"boundary": weight, "residual": 1.0}] * len(models)
             errors = []
-            last: Trials | None = None
-            for last in train_many(problem, recipe, models, batch, weights, at):
+            last: Look | None = None
+            for last in train_many(setup, models, batch, at, weights):
                 errors.append(last.errors)
                 done = number * config.steps + last.step
                 bar.progress(done, len(config.weights) * config.steps, None)
             assert last is not None
             out["weight"][f"{weight:g}"] = {
                 "error": listed(np.transpose(errors)),
-                "solution": listed(jax.vmap(model_of(last, models[0], 0))(grid)),
+                "solution": listed(jax.vmap(member_model(last.parameters, models[0], 0))(grid)),
             }
     return out
 
@@ -117,19 +117,19 @@ def claims_fig4(arrays: Arrays) -> Sequence[Claim]:
 
 def run_fig5(config: Config, folder: Path, watch: Watch) -> Arrays:  # noqa: ARG001
     """Final errors, (weights, seeds), all trained at once; and Algorithm 1's own weights and errors."""
-    problem, recipe, at = _setting(config)
-    models, batch = draw_models(problem, recipe, config.seeds)
+    setup, at = _setting(config)
+    models, batch = draw_models(setup, config.seeds)
     trials = [(weight, model) for weight in config.weights for model in models]
     weights = [{"boundary": weight, "residual": 1.0} for weight, _ in trials]
     with watch(2 * config.steps, "training") as bar:
         last = None
-        for last in train_many(problem, recipe, [m for _, m in trials], batch, weights, at):
+        for last in train_many(setup, [model for _, model in trials], batch, at, weights):
             bar.progress(last.step, 2 * config.steps, None)
         assert last is not None
-        shape = len(config.weights), len(models)
-        errors = last.errors.reshape(shape)
-        adaptive = recipe.replace(weighting="ntk")
-        for last in train_many(problem, adaptive, models, batch, None, at):
+        assert last.errors is not None
+        errors = last.errors.reshape(len(config.weights), len(models))
+        weighted = setup.training.replace(weighting=NTKWeights(every=100))
+        for last in train_many(setup.replace(training=weighted), models, batch, at):
             bar.progress(config.steps + last.step, 2 * config.steps, None)
     return {
         "weights": list(config.weights),

@@ -64,7 +64,8 @@ class Experiment:
     """A figure or a theorem of the paper.
 
     `sizes` are frozen settings by name; `run(config, folder, watch)` computes the arrays and may keep
-    unfinished work under `folder`; `plot(arrays)` draws without computing; `claims(arrays)` judges.
+    unfinished work under `folder`; `plot(arrays)` draws without computing; `claims(arrays)` judges;
+    `package` is what `run` needs beyond the plain installation, part of the extra `paper`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Experiment:
     plot: Callable[[Arrays], Any]
     claims: Callable[[Arrays], Sequence[Claim]]
     more_plots: Mapping[str, Callable[[Arrays], Any]] = dataclasses.field(default_factory=dict)
+    package: str | None = None
 
 
 def listed(values: Any, digits: int = 6) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pinntk.errors import RunError, check_name
 from pinntk.paper.record import Claim, Experiment, Watch
 from pinntk.paper.registry import EXPERIMENTS, GROUPS, SIZES
 from pinntk.report import save
-from pinntk.training import environment
+from pinntk.training import environment, precision
 from pinntk.training.checkpoint import write_atomically
 
 FORMAT = 1
@@ -29,6 +30,13 @@ class Reproduction(NamedTuple):
     files: Sequence[Path]
 
 
+class Skipped(NamedTuple):
+    """An experiment that is not made, and the sentence that says why and what to install."""
+
+    experiment: Experiment
+    reason: str
+
+
 def names_of(names: Sequence[str]) -> list[str]:
     """Experiments by name or group, each once. **Raises** `PinntkError` on an unknown name."""
     found: list[str] = []
@@ -40,11 +48,12 @@ def names_of(names: Sequence[str]) -> list[str]:
 
 def reproduce(
     names: Sequence[str], size: str, out: Path, watch: Watch, command: Sequence[str] = ()
-) -> Iterator[Reproduction]:
+) -> Iterator[Reproduction | Skipped]:
     """Make the experiments one after the other; yields each when it is done.
 
     Those that `out` holds already, with the same settings, are drawn and judged again but not computed;
-    a training that was cut short goes on where it stopped.
+    a training that was cut short goes on where it stopped. One whose package is not installed is
+    skipped.
 
     **Raises** `RunError` before anything is computed where `out` holds results of other settings.
     """
@@ -58,7 +67,21 @@ def reproduce(
         ) from error
     known = [_stored(experiment, size, out) for experiment in chosen]
     for experiment, record in zip(chosen, known, strict=True):
-        yield _reproduce(experiment, size, out, watch, command, record)
+        if record is None and _missing(experiment.package):
+            yield Skipped(experiment, _advice(experiment))
+        else:
+            yield _reproduce(experiment, size, out, watch, command, record)
+
+
+def _missing(package: str | None) -> bool:
+    return package is not None and importlib.util.find_spec(package) is None
+
+
+def _advice(experiment: Experiment) -> str:
+    return (
+        f"{experiment.name} is skipped, because it needs the package {experiment.package}. "
+        'Install it with: python -m pip install "pinntk[paper]"'
+    )
 
 
 def _file(experiment: Experiment, out: Path) -> Path:
@@ -109,7 +132,8 @@ def _reproduce(
     record = stored
     if record is None:
         began = time.perf_counter()
-        arrays = experiment.run(experiment.sizes[size], out, watch)
+        with precision("float32"):  # the paper's; what needs more digits asks for them itself
+            arrays = experiment.run(experiment.sizes[size], out, watch)
         record = {
             **_settings(experiment, size),
             "seconds": round(time.perf_counter() - began, 1),

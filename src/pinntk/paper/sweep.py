@@ -1,100 +1,61 @@
-"""Many trainings of one problem at once: the steps of `train`, vectorised over networks and weights."""
+"""Several networks of one setup at the same points, and their trainings at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from pinntk.errors import PinntkError
-from pinntk.jacobian import model_dtype, trainable
-from pinntk.problem import Batch, Model, Problem
-from pinntk.recipe import Recipe
-from pinntk.training import build_dtype, build_model, build_optimizer, build_weighting, start
-from pinntk.training.compiled import compile_chunk, compile_error, compile_look
-
-
-class Trials(NamedTuple):
-    """All trials at one step: parameters and weights stacked along the first axis, n of them.
-
-    `losses` are unweighted, name → (n,); `errors` are relative L2, (n,).
-    """
-
-    step: int
-    parameters: Any
-    losses: Mapping[str, np.ndarray]
-    weights: Mapping[str, np.ndarray]
-    errors: np.ndarray
+from pinntk.problem import Batch, Model
+from pinntk.training import Look, Member, Network, Setup, train_ensemble
 
 
 class Drawn(NamedTuple):
-    """The networks of several seeds at the same points, as `pinntk train --seed` draws them."""
+    """The networks of several seeds at the same points."""
 
     models: Sequence[Model]
     batch: Batch
 
 
-def draw_models(problem: Problem, recipe: Recipe, seeds: Sequence[int]) -> Drawn:
-    """Networks of a recipe, one per seed, and points drawn with the first seed."""
-    keys = [jax.random.split(jax.random.key(seed)) for seed in seeds]
-    batch = problem.sample(keys[0][1], build_dtype(recipe))
-    return Drawn([build_model(recipe, problem, batch, key[0]) for key in keys], batch)
+def with_network(setup: Setup, **changes: Any) -> Setup:
+    """The setup with a network of another width, depth or parametrization."""
+    assert isinstance(setup.network, Network)
+    return setup.replace(network=setup.network.replace(**changes))
+
+
+def draw_models(setup: Setup, seeds: Sequence[int]) -> Drawn:
+    """Networks as `pinntk train --seed` draws them, one per seed, and points drawn with the first seed."""
+    starts = [setup.start(seed) for seed in seeds]
+    return Drawn([start.model for start in starts], starts[0].batch)
+
+
+def first_points(batch: Batch, count: int) -> Batch:
+    """The first `count` points of every condition."""
+    return {name: jax.tree.map(lambda a: a[:count], sample) for name, sample in batch.items()}
 
 
 def train_many(
-    problem: Problem,
-    recipe: Recipe,
+    setup: Setup,
     models: Sequence[Model],
     batch: Batch,
-    weights: Sequence[Mapping[str, float]] | None,
     at: Sequence[int],
-) -> Iterator[Trials]:
+    weights: Sequence[Mapping[str, float]] | None = None,
+) -> Iterator[Look]:
     """Train all models at once on the points of `batch`; yields them at every step of `at`, in order.
 
-    `weights` are fixed loss weights per trial; None starts from the rule of the recipe. The points are
-    not redrawn. **Raises** `PinntkError` where a trial has no finite loss any more.
+    `weights` are the first loss weights of each, those of the setup's rule if None. **Raises**
+    `PinntkError` where one of them has no finite loss any more.
     """
-    optimizer, weighting = build_optimizer(recipe), build_weighting(recipe)
-    rest = trainable(models[0])[1]
-    states = [start(problem, model, optimizer, weighting, batch) for model in models]
-    if weights is not None:
-        states = [
-            state._replace(
-                weights={n: jnp.asarray(w[n], v.dtype) for n, v in state.weights.items()}
+    given = [None] * len(models) if weights is None else weights
+    members = [Member(model, batch, own) for model, own in zip(models, given, strict=True)]
+    looks = train_ensemble(setup.problem, members, setup.training, key=jax.random.key(0), at=at)
+    for look in looks:
+        if not look.finite.all():
+            raise PinntkError(
+                "optimizer",
+                got=f"losses that are not finite at step {look.step}",
+                expected="a learning rate that is stable",
             )
-            for state, w in zip(states, weights, strict=True)
-        ]
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    chunk = compile_chunk(problem, rest, optimizer, weighting, jax.random.key(0))
-    run = jax.jit(jax.vmap(chunk, in_axes=(0, None)))
-    error = compile_error(problem, rest, model_dtype(models[0]))
-    assert error is not None, "the problems of the paper have solutions"
-    errors = jax.jit(jax.vmap(error))
-    losses_at = compile_look(problem, rest)
-    look = jax.jit(jax.vmap(lambda state: losses_at(state.parameters, state.batch)))
-    step = 0
-    for target in at:
-        if target > step:
-            done = run(state, target - step)
-            if not bool(done.finite.all()):
-                raise PinntkError(
-                    "learning_rate",
-                    got=f"losses that are not finite at step {int(done.state.step.min())}",
-                    expected="a step that is stable",
-                )
-            state, step = done.state, target
-        losses, found = (
-            {name: np.asarray(values[name]) for name in problem.names}
-            for values in (look(state), state.weights)
-        )
-        yield Trials(step, state.parameters, losses, found, np.asarray(errors(state.parameters)))
-
-
-def model_of(trials: Trials, like: Model, index: int) -> Model:
-    """The model of one trial."""
-    parameters = jax.tree.map(lambda leaf: leaf[index], trials.parameters)
-    return eqx.combine(parameters, trainable(like)[1])
+        yield look

@@ -12,53 +12,40 @@ import equinox as eqx
 from pinntk.errors import RunError
 from pinntk.jacobian import trainable
 from pinntk.problem import Model
-from pinntk.runs import Setup, reopen, resume_run, set_up, start_run
-from pinntk.training import Observer, Outcome, RunDirectory, TrainState
+from pinntk.training import (
+    Observer,
+    Outcome,
+    Row,
+    RunDirectory,
+    Setup,
+    Start,
+    TrainState,
+    open_run,
+    precision,
+    resume_run,
+    start_run,
+)
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint
-from pinntk.training.history import Row
+from pinntk.training.describe import describe_setup, differences
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A finished run: its history, its result.json, and the model at the steps that were kept.
+    """A finished run: what it started from, its history, its result.json, and its models by step.
 
     `environment` holds the versions and devices that it was started with.
     """
 
-    setup: Setup
+    start: Start
     environment: Mapping[str, Any]
     rows: Sequence[Row]
     result: Mapping[str, Any]
     models: Mapping[int, Model]
 
 
-class _Snapshots:
-    """An observer of `train` that keeps the parameters at some of the checkpoints' steps for good."""
-
-    def __init__(self, folder: Path, steps: Sequence[int]):
-        self._folder = folder
-        self._steps = frozenset(steps)
-
-    def row(self, row: Row) -> None:
-        """The run directory keeps the rows."""
-
-    def progress(self, step: int, steps: int, row: Row | None) -> None:
-        """Nothing to keep."""
-
-    def checkpoint(self, state: TrainState, seconds: float) -> None:
-        """Keep the parameters."""
-        step = int(state.step)
-        if step in self._steps:
-            folder = self._folder / f"step-{step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            save_checkpoint(folder, state.parameters, step, seconds)
-
-
 def trained(
     directory: Path,
-    spec: str,
-    preset: str | None,
-    changes: Mapping[str, Any],
+    setup: Setup,
     *,
     seed: int,
     snapshots: Sequence[int] = (),
@@ -72,13 +59,13 @@ def trained(
     **Raises** `RunError` where the directory holds a run of other settings, and where the run did not
     complete; `KeyboardInterrupt` where it was interrupted, with the run kept as far as it came.
     """
-    setup = set_up(spec, preset, changes, seed)
-    seen = [*observers, _Snapshots(directory / "snapshots", snapshots)]
+    seen = [*observers, _keep(directory / "snapshots", snapshots)]
     if not (directory / "config.json").exists():
-        start_run(setup, directory, checkpoint_every=checkpoint_every, observers=seen)
-    run = _opened(directory, setup)
+        start_run(setup, seed, directory, checkpoint_every=checkpoint_every, observers=seen)
+    run = open_run(directory)
+    _check_same(run, setup, seed)
     if not (directory / "result.json").exists() or _stopped(run):
-        resume_run(directory, observers=seen)
+        resume_run(directory, setup, observers=seen)
     result = run.read_result()
     if result["outcome"] == Outcome.INTERRUPTED:
         raise KeyboardInterrupt
@@ -86,35 +73,48 @@ def trained(
         raise RunError(
             str(directory), got=str(result["message"]), expected="a run that completes its steps"
         )
-    models = {step: _model(directory, setup, step) for step in snapshots}
-    return Trained(setup, run.config["environment"], run.rows(), result, models)
+    with precision(setup.dtype):
+        start = setup.start(seed)
+        models = {step: _model(directory, start, step) for step in snapshots}
+    return Trained(start, run.config["environment"], run.rows(), result, models)
+
+
+def _keep(folder: Path, steps: Sequence[int]) -> Observer:
+    """Keeps the parameters at some of the checkpoints' steps for good."""
+
+    def keep(state: TrainState, seconds: float) -> None:
+        step = int(state.step)
+        if step in steps:
+            place = _snapshot(folder, step)
+            place.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(place, state.parameters, step, seconds)
+
+    return Observer(checkpoint=keep)
+
+
+def _snapshot(folder: Path, step: int) -> Path:
+    return folder / f"step-{step}"
 
 
 def _stopped(run: RunDirectory) -> bool:
     return run.read_result()["outcome"] in (Outcome.INTERRUPTED, Outcome.BUDGET)
 
 
-def _opened(directory: Path, setup: Setup) -> RunDirectory:
-    run, found = reopen(directory)
-    same = (found.spec, found.preset, found.seed, found.recipe) == (
-        setup.spec,
-        setup.preset,
-        setup.seed,
-        setup.recipe,
-    )
-    if not same:
+def _check_same(run: RunDirectory, setup: Setup, seed: int) -> None:
+    stored = {"seed": run.config["seed"], "setup": run.config["setup"]}
+    found = differences(stored, {"seed": seed, "setup": describe_setup(setup)})
+    if found:
         raise RunError(
-            str(directory),
-            got="a run of other settings",
-            expected=f"{setup.spec}, seed {setup.seed}, {setup.recipe.steps:,} steps as configured",
+            str(run.path),
+            got=f"a run of other settings ({'; '.join(found[:3])})",
+            expected="the run of this experiment",
             fix="Choose another --out, or remove the directory.",
         )
-    return run
 
 
-def _model(directory: Path, setup: Setup, step: int) -> Model:
+def _model(directory: Path, start: Start, step: int) -> Model:
     if step == 0:
-        return setup.model
-    parameters, rest = trainable(setup.model)
-    found = load_checkpoint(directory / "snapshots" / f"step-{step}", parameters)[0]
+        return start.model
+    parameters, rest = trainable(start.model)
+    found = load_checkpoint(_snapshot(directory / "snapshots", step), parameters)[0]
     return eqx.combine(found, rest)

@@ -1,4 +1,4 @@
-"""Figures from arrays: losses, weights, error, spectra, solution. One style, readable in grey."""
+"""Figures from arrays: losses, weights, error, spectra, solution. One style, readable in grayscale."""
 
 from __future__ import annotations
 
@@ -148,13 +148,15 @@ def solution_map(
         images |= {"exact": exact, "absolute error": np.abs(prediction - exact)}
     with mpl.rc_context(SETTINGS):
         figure, panels = new_figure(len(images), width=2.6 * len(images), height=2.5)
-        bounds = [float(np.min(exact)), float(np.max(exact))] if exact is not None else [None, None]
+        bounds = (
+            [None, None] if exact is None else [float(np.nanmin(exact)), float(np.nanmax(exact))]
+        )
         for panel, (name, image) in zip(panels, images.items(), strict=True):
             low, high = (0.0, None) if name == "absolute error" else bounds
             # cividis and Greys are monotone in lightness, so they survive a grey print.
             shown = panel.pcolormesh(
                 *axes_values,
-                image.T,
+                np.ma.masked_invalid(image.T),
                 cmap="Greys" if name == "absolute error" else "cividis",
                 vmin=low,
                 vmax=high,

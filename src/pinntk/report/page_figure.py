@@ -1,4 +1,4 @@
-"""What all figures of the page have in common: colours and shapes, axes, switches, the frame.
+"""What all figures of the page have in common: colors and shapes, axes, switches, the frame.
 
 Colours are those for white paper; the page turns them over where it is dark. Curves differ by dash and
 marker as well, so that they can be told apart in grey.

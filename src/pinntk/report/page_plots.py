@@ -61,7 +61,7 @@ class Series:
 def curves(
     series: Sequence[Series], axes: Axes, marks: Mapping[str, np.ndarray] | None = None
 ) -> tuple[Any, tuple[Legend, ...]]:
-    """Curves that hovering reads off; `marks` are places along x, drawn as a rug at the bottom."""
+    """Curves whose values show on hover; `marks` are places along x, drawn as a rug at the bottom."""
     shown = [_drawable(one, axes) for one in series]
     plot = new_figure(axes.xlabel, axes.ylabel, axes.xscale, axes.yscale)
     _vertical_range(plot, [y for _, y in shown], axes)

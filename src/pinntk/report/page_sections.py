@@ -14,13 +14,13 @@ from pinntk.report.page_words import (
     columns,
     factor,
     floats,
-    listed,
     number,
     percent,
     quoted,
     seconds,
     went,
 )
+from pinntk.words import listed
 
 Record = Mapping[str, Any]
 NO_TRAINING = "No network was trained for this record, so there is nothing to show here."

@@ -1,4 +1,4 @@
-"""Numbers and curves in words, and the rows of tables: what the page says beside what it draws."""
+"""Numbers and curves in words, and the rows of tables: the text of the page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pinntk import words
+
 #: What stands where there is no number.
 NOTHING = "–"
 #: The most rows of a table beside a figure, and the most points of a drawn curve.
@@ -15,44 +17,19 @@ ROWS, DRAWN = 24, 400
 
 
 def number(value: Any) -> str:
-    """A number with three digits, as people write it: 12,400, 0.31, 4.4e-3; texts as they are."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    if not isinstance(value, float | np.floating):
-        return str(value)
-    if not math.isfinite(value):
-        return NOTHING
-    if value == 0:
-        return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if not -3 <= exponent < 6:
-        mantissa, power = f"{value:.2e}".split("e")
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        return f"{mantissa}e{int(power)}"
-    if exponent >= 2:
-        return f"{float(f'{value:.3g}'):,.0f}"
-    return f"{value:.3g}"
+    """A number with three digits: 12,400, 0.31, 4.4e-3; texts as they are, a dash for no number."""
+    missing = value is None or (isinstance(value, float | np.floating) and not math.isfinite(value))
+    return NOTHING if missing else words.number(value, 3)
 
 
 def seconds(value: float | None) -> str:
     """A time with its unit."""
-    return NOTHING if value is None else f"{number(float(value))} s"
+    return NOTHING if value is None else words.duration(value)
 
 
 def percent(share: float | None) -> str:
-    """A share in whole per cent."""
-    return NOTHING if share is None else f"{100 * share:.0f}%"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: a, b and c."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    """A share in percent."""
+    return NOTHING if share is None else words.percent(share)
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of several panels from plain data: curves with bands, log or linear, readable in grey."""
+"""Figures of several panels from plain data: curves with bands, log or linear, readable in grayscale."""
 
 from __future__ import annotations
 

@@ -11,41 +11,42 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from pinntk.domain import Box
+from pinntk.domain import plane
 from pinntk.errors import MemoryLimitError, RunError
 from pinntk.jacobian import model_dtype
 from pinntk.kernel import Spectrum, spectrum, tangent_kernel
 from pinntk.problem import Batch, Model, Problem
 from pinntk.report import figures
-from pinntk.runs import trained_model
-from pinntk.training import Row
+from pinntk.training import Row, Setup, precision, strict, trained_model
 
 #: Points per coordinate of a drawn solution.
 GRID = 101
 
 
-def write_report(directory: Path) -> list[Path]:
+def write_report(directory: Path, setup: Setup) -> list[Path]:
     """Draw losses, weights, error, spectra and solution into `directory`/report; returns the files.
 
-    Every figure is written as PNG and PDF; `spectra.json` holds the eigenvalues drawn. Spectra are
-    left out where the kernel would not fit the memory.
+    `setup` is the one that the run was started with. Every figure is written as PNG and PDF;
+    `spectra.json` holds the eigenvalues drawn. Spectra are left out where the kernel would not fit the
+    memory. **Raises** `RunError` where the run is one of another setup, or has no history.
     """
-    run, setup, model, state = trained_model(directory)
-    rows = run.rows()
-    if not rows:
-        raise RunError(str(directory), got="no history", expected="a run with at least one row")
-    drawn = _history_figures(rows) | _solution_figures(setup.problem, model)
-    content = None
-    try:
-        snapshots = {"start": setup.model, f"step {int(state.step)}": model}
-        found = {name: _spectra(setup.problem, m, state.batch) for name, m in snapshots.items()}
-        drawn["spectra"] = _spectra_figure(found)
-        content = {
-            name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
-            for name, blocks in found.items()
-        }
-    except MemoryLimitError:
-        pass
+    with precision(setup.dtype):
+        run, start, model, state = trained_model(directory, setup)
+        rows = run.rows()
+        if not rows:
+            raise RunError(str(directory), got="no history", expected="a run with at least one row")
+        drawn = _history_figures(rows) | _solution_figures(start.problem, model)
+        content = None
+        try:
+            snapshots = {"start": start.model, f"step {int(state.step)}": model}
+            found = {name: _spectra(start.problem, m, state.batch) for name, m in snapshots.items()}
+            drawn["spectra"] = _spectra_figure(found)
+            content = {
+                name: {block: s.eigenvalues.tolist() for block, s in blocks.items()}
+                for name, blocks in found.items()
+            }
+        except MemoryLimitError:
+            pass
     folder = run.path / "report"
     try:
         return _write(folder, drawn, content)
@@ -60,7 +61,7 @@ def _write(folder: Path, drawn: Mapping[str, Figure], spectra: object) -> list[P
     files = []
     if spectra is not None:
         files.append(folder / "spectra.json")
-        files[-1].write_text(json.dumps(spectra) + "\n")
+        files[-1].write_text(json.dumps(strict(spectra), allow_nan=False) + "\n")
     for name, figure in drawn.items():
         for ending in ("png", "pdf"):
             files.append(folder / f"{name}.{ending}")
@@ -100,43 +101,32 @@ def _spectra_figure(found: Mapping[str, Mapping[str, Spectrum]]) -> Figure:
 
 
 def _solution_figures(problem: Problem, model: Model) -> dict[str, Figure]:
-    """One figure per component, over the first two coordinates; further ones at their last value."""
-    domain = problem.domain
-    if not isinstance(domain, Box):
+    """One figure per component, on `plane`: over the first two coordinates, blank off the domain."""
+    grid = plane(problem.domain, (GRID, GRID))
+    if grid is None:
         return {}
-    axes = [
-        np.linspace(low, high, GRID) for low, high in zip(domain.lower, domain.upper, strict=True)
-    ]
-    shown, rest = axes[:2], axes[2:]
-    mesh = np.stack(np.meshgrid(*shown, indexing="ij"), axis=-1).reshape(-1, len(shown))
-    held = np.tile([values[-1] for values in rest], (len(mesh), 1)).reshape(len(mesh), len(rest))
-    points = jnp.asarray(np.concatenate([mesh, held], axis=1), model_dtype(model))
-    shape = tuple(len(values) for values in shown)
+    points = jnp.asarray(grid.points, model_dtype(model))
 
     def values(function: object) -> np.ndarray:
         field = jax.vmap(problem.field(function))(points)  # type: ignore[arg-type]
-        return np.asarray(field, np.float64).reshape(*shape, -1)
+        return grid.values(np.asarray(field))
 
     prediction = values(model)
     exact = None if problem.solution is None else values(problem.solution)
-    title = ", ".join(
-        f"{name} = {held_at[-1]:g}"
-        for name, held_at in zip(domain.coordinates[2:], rest, strict=True)
-    )
+    names, shown = tuple(grid.axes), tuple(grid.axes.values())
+    title = f"({grid.title})" if grid.held else ""
     drawn = {}
     for i, field in enumerate(problem.fields):
         name = "solution" if len(problem.fields) == 1 else f"solution_{field}"
         truth = None if exact is None else exact[..., i]
         if len(shown) == 1:
-            drawn[name] = figures.solution_line(
-                shown[0], prediction[..., i], truth, domain.coordinates[0]
-            )
+            drawn[name] = figures.solution_line(shown[0], prediction[..., i], truth, names[0])
         else:
             drawn[name] = figures.solution_map(
                 (shown[0], shown[1]),
-                (domain.coordinates[0], domain.coordinates[1]),
+                (names[0], names[1]),
                 prediction[..., i],
                 truth,
-                title and f"({title})",
+                title,
             )
     return drawn

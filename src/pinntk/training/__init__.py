@@ -1,4 +1,4 @@
-"""What is going to be done, the loops that do it, and run directories."""
+"""Plans, setups, the training loop and its vectorized form, and run directories."""
 
 from pinntk.training.compiled import Chunk, Moment, TrainState, check_sensitivity, initial_state
 from pinntk.training.defaults import default_setup, natural_setup

@@ -75,7 +75,7 @@ def load_checkpoint(
     """The newest whole checkpoint as a pytree like `like`: (state, step, seconds, warnings).
 
     `at_step(like, step)` gives it the shapes it had at that step, where shapes change. A newer one that
-    is damaged is passed over with a warning. **Raises** `RunError` when none is whole, or when its arrays
+    is damaged is skipped with a warning. **Raises** `RunError` when none is whole, or when its arrays
     are not those of `like`.
     """
     warnings: list[str] = []

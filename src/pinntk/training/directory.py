@@ -1,4 +1,4 @@
-"""A run directory: what was asked, what happened, and where to go on.
+"""A run directory: the settings, the history, and the state to resume from.
 
 config.json      what was asked for, settings, seed, versions, device, command
 history.jsonl    one row per logged step

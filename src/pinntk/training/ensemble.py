@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from pinntk.jacobian import model_dtype, trainable
+from pinntk import threads
+from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import AbstractOptimizer, SecondOrder
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -78,7 +79,10 @@ def train_ensemble(
     ]
     state: TrainState = _stacked(states)
     chunk = compile_chunk(problem, rest, training, key)
-    run = jax.jit(_over_members(chunk, training.optimizer))
+    first = members[0]
+    rows = sum(problem.rows(first.model, first.batch).values())
+    smaller = min(parameter_count(first.model), rows)
+    run = threads.sized(jax.jit(_over_members(chunk, training.optimizer)), smaller)
     other_points = problem.held_out(key, dtype)
     losses_at, error_at = compile_look(problem, rest), compile_error(problem, rest, dtype)
 

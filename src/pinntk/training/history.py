@@ -19,9 +19,9 @@ class Row:
     """The state of a run at one step, before that step's update.
 
     `losses` are unweighted means of r²; `weights` those in force at this step; `metrics` what the
-    optimizer reports, such as `learning_rate` or `damping`; `relative_l2` is None where no solution is
-    known; `seconds` is time since the start, compilation included; `held_out` are the losses on points
-    that are not trained on.
+    optimizer reports of this step, such as `learning_rate` or `damping` (in the row at which a run ends,
+    of the step before); `relative_l2` is None where no solution is known; `seconds` is time since the
+    start, compilation included; `held_out` are the losses on points that are not trained on.
     """
 
     step: int
@@ -50,10 +50,10 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What `train` returns. `model` is the trained one, or the last good one where a run diverged.
+    """What `train` returns. `model` is the trained model, or the last good one if the run diverged.
 
     `losses`, `weights` and `held_out` belong to `model` at step `steps`; `message` says in a sentence how
-    it ended, and `notes` what else a user should know: precision, too few points, overfitted residuals.
+    it ended, and `notes` what else to know: precision, too few points, overfitted residuals.
     `seconds` is all the time it took, `compilation` the part of it before the first step was done, less
     what a step takes.
     """

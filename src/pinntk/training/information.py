@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.errors import PinntkError
-from pinntk.jacobian import AbstractJacobian, Use, apply_transpose, block_traces, factored, implicit
+from pinntk.jacobian import AbstractJacobian, Use, block_traces, factored, implicit, vjp
 from pinntk.optim import Objective, weighted_sum
 from pinntk.problem import Batch, Problem, subsample
 from pinntk.weighting import (
@@ -22,6 +22,9 @@ from pinntk.weighting import (
     Traces,
     WeightingState,
 )
+
+#: Folded into a run's key, so that subsamples do not share random numbers with the points themselves.
+SUBSAMPLES = 0x5AB5
 
 
 def _losses(jacobian: AbstractJacobian) -> Losses:
@@ -37,7 +40,7 @@ def _gradient_norms(jacobian: AbstractJacobian) -> GradientNorms:
     zeros = {name: jnp.zeros(jacobian.rows[name], r.dtype) for name, r in _flat(jacobian).items()}
     euclidean, largest, mean = {}, {}, {}
     for name, r in _flat(jacobian).items():
-        gradient = apply_transpose(jacobian, {**zeros, name: 2 / r.size * r})
+        gradient = vjp(jacobian, {**zeros, name: 2 / r.size * r})
         leaves = jax.tree.leaves(gradient)
         count = sum(leaf.size for leaf in leaves)
         euclidean[name] = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves))
@@ -110,7 +113,7 @@ def weights_and_objective(
         residuals = _flat(jacobian)
         losses = {name: jnp.mean(r**2) for name, r in residuals.items()}
         vectors = {name: 2 * weights[name] / r.size * r for name, r in residuals.items()}
-        return (weighted_sum(weights, losses), losses), apply_transpose(jacobian, vectors)
+        return (weighted_sum(weights, losses), losses), vjp(jacobian, vectors)
 
     return after, Objective(problem, rest, weights, batch, gradient)
 
@@ -132,7 +135,8 @@ def updated_when_due(
     def update(state: WeightingState) -> WeightingState:
         seen = batch
         if weighting.subsample is not None:
-            seen = subsample(batch, weighting.subsample, jax.random.fold_in(key, step))
+            own = jax.random.fold_in(jax.random.fold_in(key, SUBSAMPLES), step)
+            seen = subsample(batch, weighting.subsample, own)
         jacobian = implicit(problem, eqx.combine(parameters, rest), seen)
         return updated(weighting, state, jacobian)
 

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pinntk import threads
 from pinntk.errors import PinntkError, PinntkWarning
-from pinntk.jacobian import model_dtype, trainable
+from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import Objective, SecondOrder, Status
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.compiled import (
@@ -49,7 +50,7 @@ ENDINGS = {
 
 
 class Resumption(NamedTuple):
-    """Where a run goes on from: its state, the rows of history before it, the seconds already used."""
+    """Where a run continues: its state, the rows of history before it, the seconds already used."""
 
     state: TrainState
     rows: Sequence[Row]
@@ -72,18 +73,18 @@ def train(
 
     **Arguments:**
 
-    - `training`: what is going to be done: `pk.Training(pk.adam(1e-3), steps=5_000)`.
-    - `key`: draws the points, now and when a condition redraws them; the same key, the same run.
+    - `training`: how to train: `pk.Training(pk.adam(1e-3), steps=5_000)`.
+    - `key`: draws the points, now and whenever a condition redraws them; the same key, the same run.
     - `batch`: the points to start from; drawn with `key` when None.
     - `budget`: seconds of this call, compilation included, after which it stops with outcome "budget".
-      It is kept to within one step, and checked first when one step is compiled and done.
+      It is kept to within one step, and first checked after the first step, which includes compilation.
     - `checkpoint_every`: steps between two calls of the observers' `checkpoint`, never when None (the
       last state is always offered).
     - `resume`: where an earlier run with the same arguments stopped; the result is the same, bit for
       bit, as if it had not.
 
-    An optimizer that finds nothing more to do ends the run with outcome "converged", or "stalled" where
-    no step lowers the loss. The result's `notes` warn about residuals that are overfitted to their
+    An optimizer that has reached its tolerance ends the run with outcome "converged"; if no step lowers
+    the loss, with "stalled". The result's `notes` warn about residuals that are overfitted to their
     collocation points.
 
     Losses or weights that are not finite end the run at once with outcome "diverged"; the result then
@@ -140,7 +141,8 @@ class _Run:
         if resume is not None:
             state, self.rows = resume.state, list(resume.rows)
             self.began -= resume.seconds
-        self.run = compile_chunk(problem, self.rest, training, key)
+        smaller = min(parameter_count(model), sum(problem.rows(model, batch).values()))
+        self.run = threads.sized(compile_chunk(problem, self.rest, training, key), smaller)
         self.losses_at = compile_look(problem, self.rest)
         self.error = compile_error(problem, self.rest, dtype)
         self.other_points = problem.held_out(key, dtype)

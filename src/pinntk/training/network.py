@@ -1,4 +1,4 @@
-"""Networks that are yet to be drawn: what they look like, and how they fit a problem."""
+"""Networks before they are drawn: their shape, and how they fit a problem."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ Scaling = Callable[[Problem, Batch], InputScaling | None]
 def unit_scaling(problem: Problem, batch: Batch) -> InputScaling:
     """Map the domain's bounding box onto [−1, 1]^d."""
     del batch
-    return InputScaling.to_unit(problem.domain.lower, problem.domain.upper)
+    return InputScaling.to_unit(*_corners(problem))
 
 
 def standard_scaling(problem: Problem, batch: Batch) -> InputScaling:
-    """Mean 0 and standard deviation 1 over the uniform distribution on the domain's bounding box."""
+    """Mean 0 and standard deviation 1 over the domain's bounding box, or over the points it consists of."""
     del batch
-    return InputScaling.standardize_box(problem.domain.lower, problem.domain.upper)
+    if problem.domain.given is not None:
+        return InputScaling.standardize(problem.domain.given)
+    return InputScaling.standardize_box(*_corners(problem))
 
 
 def points_scaling(problem: Problem, batch: Batch) -> InputScaling:
@@ -55,6 +57,11 @@ def points_scaling(problem: Problem, batch: Batch) -> InputScaling:
 def no_scaling(problem: Problem, batch: Batch) -> None:
     """Leave the inputs as they are."""
     del problem, batch
+
+
+def _corners(problem: Problem) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    lower, upper = zip(*problem.domain.bounds.values(), strict=True)
+    return lower, upper
 
 
 class AbstractNetwork(abc.ABC):
@@ -80,7 +87,7 @@ class Network(AbstractNetwork):
     - `scaling` maps the inputs: `unit_scaling`, `standard_scaling`, `points_scaling` or `no_scaling`;
       `input_scale` multiplies the result.
     - `fourier_features`: how many random Fourier features, of standard deviation `fourier_scale`,
-      stand before the network; 0 for none.
+      come before the network; 0 for none.
     - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
       with `harmonics` waves for each periodic coordinate.
     """
@@ -149,6 +156,13 @@ class Network(AbstractNetwork):
                 fix="Use harmonics instead, or hard=False.",
             )
         if periodic:
+            if not domain.is_box:
+                raise PinntkError(
+                    "hard",
+                    got=f"a network periodic in {', '.join(periodic)} on a {type(domain).__name__}",
+                    expected="a Box as the problem's domain, whose extents are the periods",
+                    fix="Give the problem a Box, or use hard=False.",
+                )
             axes = tuple(domain.coordinates.index(name) for name in periodic)
             scale = lambda axis: 1.0 if scaling is None else scaling.scale[axis]
             extents = {(domain.upper[i] - domain.lower[i]) / scale(i) for i in axes}
@@ -166,7 +180,7 @@ class Network(AbstractNetwork):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Drawn(AbstractNetwork):
-    """A network of your own, drawn by a function of a key: `Drawn(lambda key: MyModel(key))`."""
+    """Your own network, drawn by a function of a key: `Drawn(lambda key: MyModel(key))`."""
 
     draw: Callable[[PRNGKeyArray], Model]
 
@@ -189,7 +203,7 @@ class Drawn(AbstractNetwork):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given(AbstractNetwork):
-    """One model that is there already, trained or not; every draw is this model."""
+    """An existing model, trained or not; every draw is this model."""
 
     model: Model
 
@@ -217,7 +231,7 @@ def as_network(value: Any) -> AbstractNetwork:
 def draw_model(
     network: AbstractNetwork, problem: Problem, batch: Batch, key: PRNGKeyArray, dtype: Any
 ) -> Model:
-    """A network with the problem's coefficients at their start beside it, in `dtype`."""
+    """A network with the problem's coefficients at their initial values, in `dtype`."""
     drawn = network.network(problem, batch, key)
     if problem.coefficients:
         try:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and the progress bar that shows it."""
+"""What a run reports while it trains, and the progress bar that shows it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pinntk.training.history import Row
 
 @dataclasses.dataclass(frozen=True)
 class Observer:
-    """Functions that a run calls as it goes on; what is None is not called.
+    """Functions that a run calls while it trains; None for none.
 
     **Arguments:** `row(row)`: a row of history was recorded; `progress(step, steps, row)`: the run
-    stands at `step` of `steps`, `row` being the newest one or None; `checkpoint(state, seconds)`:
+    is at `step` of `steps`, and `row` is the newest row or None; `checkpoint(state, seconds)`:
     a state worth keeping.
     """
 

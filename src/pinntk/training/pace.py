@@ -1,4 +1,4 @@
-"""How many steps to take before the host looks again: by the time that steps have taken."""
+"""How many steps to take before control returns to the host, from the time that steps take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going to be done, as one object: optimizer, steps, loss weights, points."""
+"""A training as one object: optimizer, steps, loss weights, points."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _EXPECTED = {
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """A training that is planned: `Training(pk.adam(2e-3), steps=5_000)`.
+    """How to train: `Training(pk.adam(2e-3), steps=5_000)`.
 
-    `train`, `diagnose`, the trials of remedies, and the command line take this one object.
+    `train`, `diagnose`, the trials of remedies, and the command line all take this object.
 
     **Arguments:**
 
     - `optimizer`: `pk.adam(...)`, `pk.NaturalGradient()`, `pk.FirstOrder(optax...)`, or your own.
-    - `steps`: how many.
+    - `steps`: the number of steps.
     - `weighting`: the rule for the loss weights; all are 1 by default.
     - `resampling`: how collocation points change; by default as each condition says.
     - `log_every`: steps between two rows of history.

@@ -1,4 +1,4 @@
-"""Which points a run trains on as it goes: as the conditions say, by residual, or more and more."""
+"""How collocation points change during training: per condition, by residual, or in growing numbers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from pinntk.conditions import Condition
-from pinntk.domain import Box, Random, UniformGrid
+from pinntk.domain import Random, UniformGrid
 from pinntk.errors import PinntkError, check_name
 from pinntk.problem import Batch, Model, Problem, Sample, condition_key, draw
 
 
 class AbstractResampling(abc.ABC):
-    """How the points of a run change. Everything follows from keys and steps, so a run can be resumed."""
+    """How the points of a run change: by keys and steps alone, so that a run can be resumed."""
 
     @abc.abstractmethod
     def counts(self, problem: Problem, step: int) -> dict[str, int]:
@@ -37,9 +37,7 @@ class AbstractResampling(abc.ABC):
 
 def _over_domain(problem: Problem, condition: Condition) -> bool:
     """Whether a condition's points fill the domain: neither a part of its rim nor given points."""
-    where = condition.where
-    full = isinstance(where, Box) and not where.fixed
-    return (where is problem.domain or full) and condition.targets is None
+    return condition.where.fills(problem.domain) and condition.targets is None
 
 
 class _AbstractRedrawing(AbstractResampling):
@@ -59,7 +57,7 @@ class _AbstractRedrawing(AbstractResampling):
 
 @dataclasses.dataclass(frozen=True)
 class AsConditioned(_AbstractRedrawing):
-    """Each condition's own way: fixed points, or new ones every `redraw_every` steps."""
+    """As each condition says: fixed points, or new ones every `redraw_every` steps."""
 
     def counts(self, problem: Problem, step: int) -> dict[str, int]:
         del problem, step
@@ -72,7 +70,7 @@ class AsConditioned(_AbstractRedrawing):
 
 @dataclasses.dataclass(frozen=True)
 class ResidualAdaptive(AbstractResampling):
-    """New points every so many steps, denser where the residual is large: RAD.
+    """Residual-adaptive points (RAD): new ones every so many steps, denser where the residual is large.
 
     Of `candidates` times as many uniform points, points are drawn without replacement with a
     probability in proportion to |r|^k / mean |r|^k + c: Wu, Zhu, Tan, Kartha, Lu, Comput. Methods
@@ -150,7 +148,7 @@ class ResidualAdaptive(AbstractResampling):
 
 @dataclasses.dataclass(frozen=True)
 class ProgressivePoints(_AbstractRedrawing):
-    """Few points first, twice as many every so many steps, until the conditions' counts are reached.
+    """Few points first, then twice as many every so many steps, up to the counts of the conditions.
 
     For conditions over the domain. Sobol points are kept when others join them. Early steps, which
     need no accuracy, are cheap.

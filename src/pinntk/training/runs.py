@@ -1,4 +1,4 @@
-"""Runs that are kept: start one in a directory, go on with it, read the model it came to."""
+"""Runs in directories: start one, resume it, read its trained model."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def resume_run(
     budget: float | None = None,
     observers: Sequence[Observer] = (),
 ) -> tuple[Result, list[str]]:
-    """Go on with an interrupted run; the result equals that of a run that was never interrupted.
+    """Resume an interrupted run; the result equals that of a run that was never interrupted.
 
-    `setup` is the one that it was started with. Also returns warnings, such as a damaged checkpoint that
-    was passed over. **Raises** `RunError` where the run is one of another setup.
+    `setup` is the one that the run was started with. Also returns warnings, such as a damaged checkpoint
+    that was skipped. **Raises** `RunError` where the run is one of another setup.
     """
     directory = open_run(path)
     _check_same(directory, setup)

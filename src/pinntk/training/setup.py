@@ -1,4 +1,4 @@
-"""Everything a run starts from: a problem, a network, a training; and the draws of one seed."""
+"""What a run starts from: a problem, a network, a training; and the draws of one seed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
 
 
 class Start(NamedTuple):
-    """What a seed draws from a setup: the model, the points, and the key that goes on drawing.
+    """What a seed draws from a setup: the model, the points, and the key for later draws.
 
-    `problem` is the one that is trained: without the conditions that the model meets by construction.
+    `problem` is the one to train, without the conditions that the model satisfies by construction.
     """
 
     problem: Problem
@@ -33,17 +33,17 @@ class Start(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
-    """A problem with the network and the training it is solved with; the library's presets are setups.
+    """A problem with its network and its training. The presets of the library are setups.
 
     **Arguments:**
 
-    - `problem`: as it is stated, with all its conditions.
-    - `training`: what is going to be done.
+    - `problem`: the problem with all its conditions.
+    - `training`: how to train.
     - `network`: a `Network`, or a function of a key that returns a model of any kind: an Equinox or
       Flax NNX module, or any callable pytree from a point (d,) to the fields.
     - `dtype`: "float32" or "float64", the precision of parameters and points.
 
-    In a file it can be asked for on the command line: `pinntk train mine.py:setup`.
+    The command line reads a setup from a file: `pinntk train mine.py:setup`.
     """
 
     problem: Problem

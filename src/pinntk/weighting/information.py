@@ -1,6 +1,6 @@
 """What a weighting rule may ask for: one type for each kind of information.
 
-A rule names the kinds it wants in `needs`, and is given them by type: `information[Traces].rates`.
+A rule names the kinds it reads in `needs`, and gets them by type: `information[Traces].values`.
 Training has a table from each kind to how it comes out of the residual Jacobian.
 """
 
@@ -46,7 +46,7 @@ class Traces:
 
 
 class Information:
-    """What a rule asked for, found by its type.
+    """The information that a rule asked for, by type.
 
     **Raises** `PinntkError` for a kind that the rule does not name in its `needs`.
     """

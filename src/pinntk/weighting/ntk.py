@@ -33,8 +33,8 @@ class NTKWeights(AbstractWeighting):
     - `moving_average`: β in λ ← βλ_old + (1 − β)λ_new; 0, the default, is the paper's algorithm.
     - `subsample`: compute the traces from this many points of each condition, drawn at random at every
       update (None: from all). The rates stay unbiased and become noisier.
-    - `factors`: multiply the weights of some conditions, by name: a condition that stands for the sum
-      of three means has 3.
+    - `factors`: multiply the weights of some conditions, by name; use 3 for a condition that stands for
+      the sum of three means.
     """
 
     every: int | None = 100

@@ -1,4 +1,4 @@
-"""What a weighting rule is: `init` and `update`, the information it needs, and how often."""
+"""The interface of weighting rules: `init`, `update`, the information they need, and how often."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Weights = dict[str, Float[Array, ""]]
 
 
 class WeightingState(NamedTuple):
-    """The weights λ_k in force, by condition, and whatever else a rule remembers: any pytree of arrays."""
+    """The current weights λ_k by condition, and whatever else a rule remembers: any pytree of arrays."""
 
-    weights: Weights
+    weights: Mapping[str, Any]
     memory: Any = ()
 
 
@@ -26,9 +26,9 @@ class AbstractWeighting(abc.ABC):
     """How the weights of L = Σ λ_k mean r_k² are chosen.
 
     `needs` are the kinds of information that `update` reads (`pinntk.weighting.Losses`,
-    `GradientNorms`, `Traces`). `every` is how many steps lie between two updates, None for never; the
-    first is at step 0. `subsample` is how many points of each condition the information may rest on,
-    None for all.
+    `GradientNorms`, `Traces`). `every` is the number of steps between two updates, None for never; the
+    first is at step 0. `subsample` is the number of points of each condition to compute the information
+    from, None for all.
     """
 
     needs: tuple[type, ...]

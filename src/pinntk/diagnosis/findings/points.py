@@ -101,7 +101,7 @@ def _between(e: Evidence, draw: int, name: str) -> float:
 
 
 def more_points(name: str, needed: int, setup: Setup, evidence: Evidence) -> Proposal:
-    """Points enough for what the network can learn."""
+    """As many points as the network's modes need."""
     del evidence
     changed = setup.replace(problem=setup.problem.with_points({name: needed}))
     text = f"Use {needed:,} points for '{name}'."

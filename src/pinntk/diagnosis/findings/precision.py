@@ -81,7 +81,7 @@ def _product_error(evidence: Evidence) -> float:
 
 
 def double(setup: Setup, evidence: Evidence) -> Proposal:
-    """Compute with twice as many digits."""
+    """Compute in float64."""
     del evidence
     rewrite = "rewrite the residual so that large numbers do not cancel."
     if setup.dtype == "float64":

@@ -1,0 +1,26 @@
+"""A PDE problem: its domain, its conditions, its solution where one is known; and batches of points."""
+
+from pinntk.problem.problem import HardConstraints, Problem
+from pinntk.problem.samples import (
+    HELD_OUT,
+    Batch,
+    Model,
+    Sample,
+    condition_key,
+    draw,
+    relative_l2,
+    subsample,
+)
+
+__all__ = [
+    "HELD_OUT",
+    "Batch",
+    "HardConstraints",
+    "Model",
+    "Problem",
+    "Sample",
+    "condition_key",
+    "draw",
+    "relative_l2",
+    "subsample",
+]

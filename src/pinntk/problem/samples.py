@@ -1,0 +1,66 @@
+"""Points of a condition, drawn from a key, and how far a prediction is off at points."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pinntk.conditions import Condition
+from pinntk.errors import PinntkError
+
+#: Folded into a key where points are to differ from those of any step.
+HELD_OUT = 2**32 - 1
+
+Model = Any  # any pytree that is a callable of one point
+
+
+class Sample(NamedTuple):
+    """The points of one condition, (n, d), with one target row for each where it is about data."""
+
+    points: Float[Array, "n d"]
+    targets: Array | None = None
+
+
+Batch = dict[str, Sample]
+
+
+def condition_key(key: PRNGKeyArray, index: int) -> PRNGKeyArray:
+    """The key of one condition, so that adding a condition does not move another's points."""
+    return jax.random.fold_in(key, index)
+
+
+def draw(condition: Condition, key: PRNGKeyArray, dtype: Any = None) -> Sample:
+    """New points for one condition."""
+    points = condition.where.sample(condition.sampler, int(condition.points), key)
+    dtype = points.dtype if dtype is None else dtype
+    targets = None if condition.targets is None else jnp.asarray(condition.targets, dtype)
+    return Sample(points.astype(dtype), targets)
+
+
+def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
+    """`count` points of every condition with their targets, drawn without replacement; all where fewer.
+
+    Every point is as likely as any other, so that a mean over them is right on average. The first
+    points are not: a union lays part after part, a grid row after row, and data may be sorted.
+    """
+    few = dict(batch)
+    for index, name in enumerate(sorted(batch)):
+        total = len(batch[name].points)
+        if total > count:
+            chosen = jax.random.permutation(jax.random.fold_in(key, index), total)[:count]
+            few[name] = jax.tree.map(lambda a, rows=chosen: a[rows], batch[name])
+    return few
+
+
+def relative_l2(prediction: Array, exact: Array) -> Array:
+    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components; the shapes must be equal."""
+    if jnp.shape(prediction) != jnp.shape(exact):
+        raise PinntkError(
+            "prediction",
+            got=f"shape {jnp.shape(prediction)}",
+            expected=f"the shape of the exact values, {jnp.shape(exact)}",
+        )
+    return jnp.sqrt(jnp.sum((prediction - exact) ** 2) / jnp.sum(exact**2))

@@ -1,0 +1,54 @@
+"""Work on traced programs: run them by a rule, merge equal parts, find what is used and how."""
+
+from pinntk.program.interpreter import (
+    CUSTOM,
+    INLINED,
+    RECOMPUTED,
+    bind,
+    interpret,
+    is_variable,
+    live,
+    primitives,
+    pruned,
+    subjaxpr,
+)
+from pinntk.program.merging import SMALL, merge_equal
+from pinntk.program.multiples import Multiple, evaluate, scaled
+from pinntk.program.obstacles import SUSPECTS, explained
+from pinntk.program.recording import Argument, arguments_of
+from pinntk.program.uses import (
+    Product,
+    Scale,
+    Uses,
+    View,
+    find_uses,
+    with_plain_operands,
+)
+
+__all__ = [
+    "CUSTOM",
+    "INLINED",
+    "RECOMPUTED",
+    "SMALL",
+    "SUSPECTS",
+    "Argument",
+    "Multiple",
+    "Product",
+    "Scale",
+    "Uses",
+    "View",
+    "arguments_of",
+    "bind",
+    "evaluate",
+    "explained",
+    "find_uses",
+    "interpret",
+    "is_variable",
+    "live",
+    "merge_equal",
+    "primitives",
+    "pruned",
+    "scaled",
+    "subjaxpr",
+    "with_plain_operands",
+]
