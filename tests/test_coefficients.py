@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from pinntk.runs import reopen, trained_model
 
 import pinntk as pk
 from command import one_line, run_pinntk
 from helpers import assert_close, mlp, sample
+from pinntk.cli.origin import setup_of
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import dense, jacobian, jvp, parameters_by_name, trainable
-from pinntk.training import build_model
+from pinntk.training import Given, Network, trained_model
+from pinntk.training.network import draw_model
 
 KEY = jax.random.key(3)
 DOMAIN = pk.SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -46,7 +47,6 @@ def heat(coefficients, **options):
         ],
         solution=decay,
         coefficients=coefficients,
-        recipe=pk.Recipe(width=4, depth=1, steps=6, log_every=3),
         **options,
     )
 
@@ -255,20 +255,20 @@ def test_a_coefficient_has_a_name(name):
 # Training
 
 
-def test_the_recipe_builds_a_model_with_coefficients_and_the_same_network():
+def test_a_model_is_drawn_with_coefficients_and_the_same_network():
     bare, whole = heat({}), heat({"kappa": pk.Positive(0.7)})
-    batch = sample(whole)
-    plain = build_model(bare.recipe, bare, batch, KEY)
-    model = build_model(whole.recipe, whole, batch, KEY)
+    batch, network = sample(whole), Network(width=4, depth=1)
+    plain = draw_model(network, bare, batch, KEY, jnp.float32)
+    model = draw_model(network, whole, batch, KEY, jnp.float32)
     assert isinstance(model, pk.WithCoefficients)
     assert eqx.tree_equal(model.network, plain)
     assert_close(model.values()["kappa"], np.float32(0.7))
 
 
 def test_a_network_that_brings_coefficients_keeps_them():
-    own = lambda key: pk.WithCoefficients(mlp(key), {"kappa": 5.0})
-    problem = heat({"kappa": 0.7, "other": 2.0}, network=own)
-    model = build_model(problem.recipe, problem, sample(problem), KEY)
+    own = pk.WithCoefficients(mlp(KEY), {"kappa": 5.0})
+    problem = heat({"kappa": 0.7, "other": 2.0})
+    model = draw_model(Given(own), problem, sample(problem), KEY, jnp.float32)
     assert {n: float(v) for n, v in model.values().items()} == {"kappa": 5.0, "other": 2.0}
 
 
@@ -292,7 +292,8 @@ def test_training_moves_the_coefficient_to_its_true_value():
 
     problem = heat({"kappa": pk.Unknown(pk.Positive(0.1), true=KAPPA)})
     model = problem.with_coefficients(Decaying(jnp.array(0.8)), KEY)
-    result = pk.train(problem, model, optimizer=pk.adam(2e-2), steps=800, key=KEY, log_every=800)
+    training = pk.Training(pk.adam(2e-2), steps=800, log_every=800)
+    result = pk.train(problem, model, training, key=KEY)
     assert float(result.model.values()["kappa"]) == pytest.approx(KAPPA, rel=1e-3)
 
 
@@ -305,21 +306,23 @@ places = np.linspace(0, 1, 7)[:, None]
 problem = pk.Problem("growth", domain, [
     pk.Condition("growth", lambda u, x: u.d("x")(x) - u.coefficient("rate") * u(x), domain, 16),
     pk.observations("data", domain, places, np.exp(2 * places[:, 0])),
-], coefficients={"rate": pk.Unknown(pk.Positive(1.0), true=2.0)},
-   recipe=pk.Recipe(width=8, depth=1, steps=40, log_every=10))
+], coefficients={"rate": pk.Unknown(pk.Positive(1.0), true=2.0)})
+training = pk.Training(pk.adam(1e-3), steps=40, log_every=10, weighting=pk.NTKWeights(every=100))
+setup = pk.Setup(problem, training, pk.Network(width=8, depth=1))
 """
 
 
 def test_the_command_line_trains_resumes_and_names_the_coefficient(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "growth.py").write_text(FILE)
-    code, out, err = run_pinntk("train", "growth.py:problem", "--out", "whole")
+    code, out, err = run_pinntk("train", "growth.py:setup", "--out", "whole")
     assert code == 0, err
     assert "rate" in one_line(out)
-    _, setup, model, state = trained_model(tmp_path / "whole")
+    setup = setup_of(tmp_path / "whole")
+    _, start, model, state = trained_model(tmp_path / "whole", setup)
     assert int(state.step) == 40
     rate = float(model.values()["rate"])
-    assert rate != float(setup.model.values()["rate"])
+    assert rate != float(start.model.values()["rate"])
     record = json.loads((tmp_path / "whole" / "result.json").read_text())
     assert record["coefficients"] == {"rate": pytest.approx(rate)}
     # The newest checkpoint is lost; what is left goes on to the same bits.
@@ -329,6 +332,6 @@ def test_the_command_line_trains_resumes_and_names_the_coefficient(tmp_path, mon
         file.unlink()
     code, _, err = run_pinntk("resume", "whole")
     assert code == 0, err
-    again = trained_model(tmp_path / "whole")[2]
+    again = trained_model(tmp_path / "whole", setup)[2]
     assert float(again.values()["rate"]) == rate
-    assert reopen(tmp_path / "whole")[1].problem.coefficients["rate"].true == 2.0
+    assert setup.problem.coefficients["rate"].true == 2.0

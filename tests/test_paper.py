@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import equinox as eqx
 import jax
@@ -9,27 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from pinntk.problems import poisson1d_paper
-from pinntk.runs import set_up, start_run, trained_model
 
 import pinntk as pk
 from command import one_line, run_pinntk
 from helpers import assert_close
-from pinntk.errors import PinntkError, RunError
+from pinntk.errors import PinntkError, PinntkWarning, RunError
 from pinntk.jacobian import trainable
-from pinntk.paper import EXPERIMENTS, Claim, names_of, reproduce
+from pinntk.library import poisson1d_paper, wave1d_paper
+from pinntk.paper import EXPERIMENTS, Claim, Skipped, names_of, reproduce
 from pinntk.paper.bias import dominant_frequency, several_modes, steps_to
 from pinntk.paper.drift import fit_exponent
-from pinntk.paper.sweep import draw_models, model_of, train_many
+from pinntk.paper.sweep import draw_models, train_many, with_network
 from pinntk.paper.training import trained
-from pinntk.training import progress_bar
+from pinntk.paper.wave import RULES, setup_of
+from pinntk.training import Observer, member_model, progress_bar, start_run, trained_model
 from pinntk.weighting import Fixed, NTKWeights
 
 QUIET = lambda steps, label: progress_bar(steps, label=label)
 
 
-def small_recipe(**changes):
-    return poisson1d_paper().recipe.replace(width=8, steps=30, learning_rate=1e-4, **changes)
+def small_setup(rate=1e-4, dtype="float32", **changes):
+    setup = with_network(poisson1d_paper(), width=8)
+    training = setup.training.replace(optimizer=pk.gradient_descent(rate), steps=30, **changes)
+    return setup.replace(training=training, dtype=dtype)
 
 
 # --- claims ------------------------------------------------------------------------------------
@@ -66,64 +69,62 @@ def test_the_exponent_of_a_power_law_and_its_error():
 # --- many trainings at once --------------------------------------------------------------------
 
 
-def test_models_are_drawn_as_the_command_line_draws_them():
-    recipe = small_recipe()
-    models, batch = draw_models(poisson1d_paper(), recipe, (0, 3))
+def test_models_are_those_of_their_seeds_on_the_points_of_the_first():
+    setup = small_setup()
+    models, batch = draw_models(setup, (0, 3))
+    assert not eqx.tree_equal(*models)
     for model, seed in zip(models, (0, 3), strict=True):
-        changes = {"width": 8, "steps": 30, "learning_rate": 1e-4}
-        setup = set_up("poisson1d", "paper", changes, seed)
-        assert eqx.tree_equal(setup.model, model)
-        assert eqx.tree_equal(setup.batch, batch)
+        assert eqx.tree_equal(setup.start(seed).model, model)
+    assert eqx.tree_equal(setup.start(0).batch, batch)
 
 
-@pytest.mark.parametrize("weighting", ["fixed", "ntk"])
+@pytest.mark.parametrize("weighting", [Fixed(), NTKWeights(every=7)], ids=["fixed", "ntk"])
 def test_trainings_at_once_equal_trainings_one_by_one(weighting, x64):
-    problem = poisson1d_paper()
-    recipe = small_recipe(weighting=weighting, every=7, dtype="float64")
-    models, batch = draw_models(problem, recipe, (0, 1))
+    setup = small_setup(weighting=weighting, dtype="float64")
+    problem = setup.problem
+    models, batch = draw_models(setup, (0, 1))
     given = [{"boundary": 1.0, "residual": 1.0}, {"boundary": 50.0, "residual": 1.0}]
-    rules = [Fixed(w) if weighting == "fixed" else NTKWeights(every=7) for w in given]
-    weights = given if weighting == "fixed" else None
-    seen = list(train_many(problem, recipe, models, batch, weights, (0, 10, 30)))
-    assert [trials.step for trials in seen] == [0, 10, 30]
-    optimizer = pk.gradient_descent(recipe.learning_rate)
-    for i, (model, rule) in enumerate(zip(models, rules, strict=True)):
-        for trials in seen[1:]:
+    plain = isinstance(weighting, Fixed)
+    seen = list(train_many(setup, models, batch, (0, 10, 30), given if plain else None))
+    assert [look.step for look in seen] == [0, 10, 30]
+    for i, (model, weights) in enumerate(zip(models, given, strict=True)):
+        rule = Fixed(weights) if plain else weighting
+        for look in seen[1:]:
             alone = pk.train(
                 problem,
                 model,
-                optimizer=optimizer,
-                weighting=rule,
-                steps=trials.step,
+                setup.training.replace(weighting=rule, steps=look.step),
                 key=jax.random.key(0),
                 batch=batch,
             )
-            together = model_of(trials, models[0], i)
+            together = member_model(look.parameters, models[0], i)
             found, expected = (ravel_pytree(trainable(m)[0])[0] for m in (together, alone.model))
             assert_close(found, expected)
             for name, loss in alone.losses.items():
-                assert trials.losses[name][i] == pytest.approx(loss, rel=1e-9)
-            assert trials.errors[i] == pytest.approx(alone.relative_l2, rel=1e-9)
+                assert look.losses[name][i] == pytest.approx(loss, rel=1e-9)
+            assert look.errors[i] == pytest.approx(alone.relative_l2, rel=1e-9)
             for name in problem.names:
-                assert trials.weights[name][i] == pytest.approx(alone.weights[name], rel=1e-9)
+                assert look.weights[name][i] == pytest.approx(alone.weights[name], rel=1e-9)
 
 
-def test_a_trial_without_a_finite_loss_is_named():
-    problem, recipe = poisson1d_paper(), small_recipe().replace(learning_rate=1e3)
-    models, batch = draw_models(problem, recipe, (0,))
+def test_a_training_without_a_finite_loss_is_named():
+    setup = small_setup(rate=1e3)
+    models, batch = draw_models(setup, (0,))
     with pytest.raises(PinntkError, match="not finite at step"):
-        list(train_many(problem, recipe, models, batch, None, (0, 30)))
+        list(train_many(setup, models, batch, (0, 30)))
 
 
 # --- runs that are kept ------------------------------------------------------------------------
 
-CHANGES = {"weighting": "fixed", "width": 6, "steps": 40}
+
+def wave_setup(steps=40, **changes):
+    setup = setup_of("fixed", 6, steps)
+    return setup.replace(training=setup.training.replace(**changes))
 
 
-def kept_run(folder, **options):
+def kept_run(folder, setup=None, **options):
     options = {"snapshots": (0, 20, 40), "checkpoint_every": 10, "seed": 0, **options}
-    changes = {**CHANGES, **options.pop("changes", {})}
-    return trained(folder, "wave1d", "paper", changes, **options)
+    return trained(folder, setup or wave_setup(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +137,11 @@ def whole(tmp_path_factory):
 def test_snapshots_are_the_models_of_their_steps(whole):
     run, folder = whole
     assert sorted(run.models) == [0, 20, 40]
-    alone = start_run(set_up("wave1d", "paper", {**CHANGES, "steps": 20}, 0))
+    alone = start_run(wave_setup(steps=20))
     assert eqx.tree_equal(run.models[20], alone.model)
-    assert eqx.tree_equal(run.models[40], trained_model(folder)[2])  # of the last checkpoint
+    assert eqx.tree_equal(
+        run.models[40], trained_model(folder, wave_setup())[2]
+    )  # of the last checkpoint
     assert not eqx.tree_equal(run.models[20], run.models[40])
     again = kept_run(folder)
     assert again.result == run.result
@@ -146,33 +149,42 @@ def test_snapshots_are_the_models_of_their_steps(whole):
 
 
 def test_a_run_that_was_cut_short_goes_on(tmp_path, whole):
-    class Stop:
-        def row(self, row):
-            pass
-
-        def progress(self, step, steps, row):
-            if step >= 25:
-                raise KeyboardInterrupt
-
-        def checkpoint(self, state, seconds):
-            pass
+    def stop(step, steps, row):
+        if step >= 25:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept_run(tmp_path / "cut", observers=[Stop()])
+        kept_run(tmp_path / "cut", observers=[Observer(progress=stop)])
     assert json.loads((tmp_path / "cut" / "result.json").read_text())["outcome"] == "interrupted"
     resumed = kept_run(tmp_path / "cut")
     assert eqx.tree_equal(resumed.models, whole[0].models)
 
 
 def test_a_run_of_other_settings_is_refused(whole):
-    for other in ({"seed": 1}, {"changes": {"steps": 50}}):
-        with pytest.raises(RunError, match="a run of other settings"):
+    for other, words in (
+        ({"seed": 1}, r"seed: 0, now 1"),
+        ({"setup": wave_setup(steps=50)}, r"setup.training.steps: 40, now 50"),
+        (
+            {"setup": wave_setup(weighting=RULES["ntk"])},
+            r"setup.training.weighting.type: Fixed, now",
+        ),
+    ):
+        with pytest.raises(RunError, match=r"a run of other settings \(.*" + words):
             kept_run(whole[1], **other)
 
 
 def test_a_run_that_diverges_is_named(tmp_path):
-    with pytest.raises(RunError, match="diverged"):
-        kept_run(tmp_path / "run", changes={"optimizer": "sgd", "learning_rate": 1e4})
+    warned = pytest.warns(PinntkWarning, match="diverged at step")
+    with warned, pytest.raises(RunError, match="diverged"):
+        kept_run(tmp_path / "run", wave_setup(optimizer=pk.gradient_descent(1e4)))
+
+
+def test_the_runs_of_the_figures_differ_from_the_preset_by_the_rule_alone():
+    paper, ours = wave1d_paper(), setup_of("ntk", 500, 80_000)
+    assert (ours.network, ours.training) == (paper.network, paper.training)
+    plain = setup_of("fixed", 500, 80_000).training
+    assert plain.weighting == Fixed({"values": 3.0})
+    assert plain.replace(weighting=paper.training.weighting) == paper.training
 
 
 # --- reproduce ---------------------------------------------------------------------------------
@@ -211,6 +223,22 @@ def test_results_of_other_settings_are_refused_before_anything_is_made(tmp_path)
     (tmp_path / "fig1.json").write_text("{}")
     with pytest.raises(RunError, match="cannot be read"):
         list(reproduce(["fig1"], "smoke", tmp_path, QUIET))
+
+
+def test_what_needs_another_package_is_skipped_by_name_and_the_rest_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffrax", None)
+    skipped, made = reproduce(["lemma", "fig1"], "smoke", tmp_path, QUIET)
+    assert isinstance(skipped, Skipped)
+    assert skipped.experiment.name == "lemma"
+    assert "lemma is skipped" in skipped.reason
+    assert 'pip install "pinntk[paper]"' in skipped.reason
+    assert not (tmp_path / "lemma.json").exists()
+    assert made.experiment.name == "fig1"
+    assert (tmp_path / "fig1.json").exists()
+
+
+def test_no_figure_needs_another_package():
+    assert {name for name, e in EXPERIMENTS.items() if e.package} == {"lemma"}
 
 
 def test_the_command_line_refuses_what_it_does_not_know(tmp_path):

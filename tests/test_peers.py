@@ -1,4 +1,4 @@
-"""The optimisers that benchmarks compare: formulas, line search, and each on a small problem."""
+"""The optimizers that benchmarks compare: formulas, line search, and each on a small problem."""
 
 import sys
 from pathlib import Path
@@ -7,19 +7,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.optimize
-from pinntk.runs import set_up
 
 from pinntk.jacobian import trainable
-from pinntk.training import start
+from pinntk.library import poisson1d
+from pinntk.optim import FirstOrder, rate_of
+from pinntk.training import Network, Setup, Training, initial_state, precision
 from pinntk.training.compiled import compile_chunk
-from pinntk.weighting import Fixed
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from broyden import Scalars, SelfScaledBroyden, tau_self_scaled, theta_broyden, updated
 from optimizers import OWN, PEERS
+from time_to_accuracy import prepare
 from wolfe import search
 
 SIZE = 6
@@ -46,7 +48,7 @@ def scalars(inverse, s, y):
 
 
 def by_formula(inverse, s, y, theta, tau):
-    """The update with its scalars from H⁻¹ itself, as the optimiser does not compute them."""
+    """The update with its scalars from H⁻¹ itself, as the optimizer does not compute them."""
     k, hy = scalars(inverse, s, y), inverse @ y
     phi = (1 - theta) / (1 + k.a * theta)
     return np.asarray(updated(jnp.asarray(inverse), s, hy, s @ y, y @ hy, phi, jnp.asarray(tau)))
@@ -141,8 +143,9 @@ def test_a_quadratic_is_minimised_in_as_many_steps_as_it_has_unknowns(name, x64)
     state = optimizer.init(x)
     begun = float(objective(x)[0][0])
     for _ in range(1 + 12 + 1):
-        before, (x, state, losses) = x, step(x, state)
-        np.testing.assert_allclose(losses["a"], objective(before)[0][0], rtol=1e-10)
+        before, done = x, step(x, state)
+        x, state = done.parameters, done.state
+        np.testing.assert_allclose(done.losses["a"], objective(before)[0][0], rtol=1e-10)
         np.testing.assert_array_equal(state.inverse, state.inverse.T)
         assert np.linalg.eigvalsh(state.inverse).min() > 0
     assert float(objective(x)[0][0]) < 1e-12 * begun
@@ -195,33 +198,38 @@ def test_uphill_nothing_is_found(x64):
 
 @pytest.fixture(scope="module")
 def poisson():
-    changes = {"dtype": "float64", "width": 8, "depth": 1, "weighting": "fixed"}
-    before = jax.config.read("jax_enable_x64")
-    with jax.enable_x64(True):
-        setup = set_up("poisson1d", None, changes, 0)
-    jax.config.update("jax_enable_x64", before)  # which a float64 recipe sets for the whole process
-    return setup
+    training = Training(FirstOrder(optax.lbfgs()))
+    setup = Setup(poisson1d(), training, Network(width=8, depth=1), "float64")
+    with precision(setup.dtype):
+        return setup.start()
 
 
-@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "lbfgs-wolfe", "ssbroyden"])
+@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "lbfgs-wolfe", "ssbroyden", "optax"])
 def test_every_peer_trains_from_a_state_of_arrays(name, poisson, x64):
-    optimizer = PEERS[name](tuple(poisson.problem.names))
-    parameters, _ = trainable(poisson.model)
+    names = tuple(poisson.problem.names)
+    optimizer = FirstOrder(optax.lbfgs()) if name == "optax" else PEERS[name](names)
+    parameters, rest = trainable(poisson.model)
     state = optimizer.init(parameters)
     assert all(eqx.is_array(leaf) for leaf in jax.tree.leaves(state))
-    assert jnp.isnan(optimizer.learning_rate(0))
-    weighting, rest = Fixed(), trainable(poisson.model)[1]
-    run = compile_chunk(poisson.problem, rest, optimizer, weighting, poisson.key)
-    begun = start(poisson.problem, poisson.model, optimizer, weighting, poisson.batch)
+    assert rate_of(optimizer) is None
+    training = Training(optimizer)
+    run = compile_chunk(poisson.problem, rest, training, poisson.key)
+    begun = initial_state(poisson.problem, poisson.model, training, poisson.batch)
     chunk = run(begun, 150)
-    first, last = (sum(losses.values()) for losses, _ in (chunk.first, chunk.last))
+    first, last = (sum(moment.losses.values()) for moment in (chunk.first, chunk.last))
     assert chunk.finite
     assert last < 1e-2 * first
     again = run(chunk.state, 1)
     assert jax.tree.structure(again.state) == jax.tree.structure(begun)
 
 
-def test_own_optimisers_are_named_by_the_recipe(poisson):
+def test_all_optimizers_start_from_one_network_and_the_same_points():
     assert not set(OWN) & set(PEERS)
-    for name in ("adam", "adam-ntk"):
-        assert poisson.recipe.replace(**OWN[name]).optimizer == "adam"
+    found = {name: prepare("burgers1d", name) for name in ("adam", "adam-ntk", "ssbroyden")}
+    for setup in found.values():
+        assert setup.network == found["adam"].network
+        assert all(condition.redraw_every is None for condition in setup.problem.conditions)
+        assert setup.training.resampling.next_change(0) is None
+    assert rate_of(found["adam"].training.optimizer, 1000) == pytest.approx(0.9e-3)
+    assert found["adam"].training.optimizer is found["adam-ntk"].training.optimizer
+    assert found["ssbroyden"].training.optimizer.names == ("residual",)

@@ -17,23 +17,6 @@ from pinntk.problem import HardConstraints, Problem
 Formula = Callable[[Point], Array]
 Operator = Callable[[AbstractField], AbstractField]
 PI = math.pi
-#: The settings that the healthy form of most cases has: one of them is changed to make it sick.
-BASE: dict[str, Any] = {
-    "width": 20,
-    "depth": 2,
-    "learning_rate": 1e-2,
-    "decay_rate": 0.5,
-    "decay_steps": 500,
-    "steps": 3000,
-    "weighting": "ntk",
-    "every": 100,
-    "log_every": 100,
-}
-
-
-def recipe(**changes: Any) -> Recipe:
-    """The healthy settings, with changes."""
-    return Recipe(**{**BASE, **changes})
 
 
 def manufactured(operator: Operator, solution: Formula, coordinates: tuple[str, ...]) -> Any:
@@ -49,7 +32,6 @@ def on_interval(
     *,
     ends: tuple[float, float] = (0.0, 1.0),
     points: int = 64,
-    settings: Recipe | None = None,
     **options: Any,
 ) -> Problem:
     """L u = L u* between two ends at which u is given."""
@@ -58,8 +40,7 @@ def on_interval(
         dirichlet("boundary", domain.faces(), solution, 2),
         Condition("residual", manufactured(operator, solution, ("x",)), domain, points),
     ]
-    settings = settings or recipe()
-    return Problem(name, domain, conditions, solution=solution, recipe=settings, **options)
+    return Problem(name, domain, conditions, solution=solution, **options)
 
 
 def poisson(a: float = 1.0, **options: Any) -> Problem:
@@ -84,15 +65,13 @@ def relaxation(solution: Formula, rate: float = 1.0, end: float = 1.0, **options
             options.pop("points", 64),
         ),
     ]
-    settings = options.pop("settings", None) or recipe()
-    return Problem("relaxation", domain, conditions, solution=solution, recipe=settings, **options)
+    return Problem("relaxation", domain, conditions, solution=solution, **options)
 
 
 def heat(
     kappa: float = 0.1,
     *,
     points: int = 200,
-    settings: Recipe | None = None,
     walls: float = 0.0,
     **options: Any,
 ) -> Problem:
@@ -107,11 +86,10 @@ def heat(
         initial_value("initial", domain, solution, 40),
         Condition("residual", lambda u, p: (u.d("t") - kappa * u.d("x", "x"))(p), domain, points),
     ]
-    settings = settings or recipe()
-    return Problem("heat", domain, conditions, solution=solution, recipe=settings, **options)
+    return Problem("heat", domain, conditions, solution=solution, **options)
 
 
-def wave(c: float = 1.0, *, points: int = 250, settings: Recipe | None = None) -> Problem:
+def wave(c: float = 1.0, *, points: int = 250) -> Problem:
     """u_tt = c² u_xx on [0, 1]², u* = sin(πx) cos(cπt)."""
     domain = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
 
@@ -126,7 +104,7 @@ def wave(c: float = 1.0, *, points: int = 250, settings: Recipe | None = None) -
             "residual", lambda u, p: (u.d("t", "t") - c**2 * u.d("x", "x"))(p), domain, points
         ),
     ]
-    return Problem("wave", domain, conditions, solution=solution, recipe=settings or recipe())
+    return Problem("wave", domain, conditions, solution=solution)
 
 
 def helmholtz(
@@ -136,7 +114,6 @@ def helmholtz(
     *,
     points: int = 200,
     boundary: int = 80,
-    settings: Recipe | None = None,
     **options: Any,
 ) -> Problem:
     """Δu + k²u = q on [0, 1]², u* = sin(a₁πx) sin(a₂πy)."""
@@ -150,13 +127,10 @@ def helmholtz(
         dirichlet("boundary", domain.faces(), solution, boundary),
         Condition("residual", residual, domain, points),
     ]
-    settings = settings or recipe()
-    return Problem("helmholtz", domain, conditions, solution=solution, recipe=settings, **options)
+    return Problem("helmholtz", domain, conditions, solution=solution, **options)
 
 
-def convection(
-    beta: float = 1.0, *, points: int = 250, settings: Recipe | None = None, end: float = 1.0
-) -> Problem:
+def convection(beta: float = 1.0, *, points: int = 250, end: float = 1.0) -> Problem:
     """u_t + β u_x = 0, periodic on x ∈ [0, 2π], u* = sin(x − βt)."""
     domain = SpaceTime(x=(0.0, 2 * PI), t=(0.0, end))
 
@@ -174,7 +148,6 @@ def convection(
         domain,
         conditions,
         solution=solution,
-        recipe=settings or recipe(),
         hard=HardConstraints(("initial", "periodic"), start, ("x",)),
     )
 
@@ -185,7 +158,6 @@ def logistic(
     *,
     end: float = 1.0,
     points: int = 64,
-    settings: Recipe | None = None,
 ) -> Problem:
     """u' = rate·u(1 − u), u(0) = start: it leaves the rest point 0 for the rest point 1."""
     domain = SpaceTime(t=(0.0, end))
@@ -203,12 +175,10 @@ def logistic(
         ),
     ]
     hard = HardConstraints(("initial",), lambda p, value: start + p[0] * value)
-    return Problem(
-        "logistic", domain, conditions, solution=solution, recipe=settings or recipe(), hard=hard
-    )
+    return Problem("logistic", domain, conditions, solution=solution, hard=hard)
 
 
-def oscillator(omega: float = 5.0, *, points: int = 128, settings: Recipe | None = None) -> Problem:
+def oscillator(omega: float = 5.0, *, points: int = 128) -> Problem:
     """u'' + ω²u = 0 on t ∈ [0, 1], u(0) = 1, u'(0) = 0; u* = cos(ωt). Divided by ω²."""
     domain = SpaceTime(t=(0.0, 1.0))
     conditions = [
@@ -222,12 +192,11 @@ def oscillator(omega: float = 5.0, *, points: int = 128, settings: Recipe | None
         domain,
         conditions,
         solution=lambda p: jnp.cos(omega * p[0]),
-        recipe=settings or recipe(),
         hard=hard,
     )
 
 
-def burgers(nu: float = 0.1, *, points: int = 250, settings: Recipe | None = None) -> Problem:
+def burgers(nu: float = 0.1, *, points: int = 250) -> Problem:
     """u_t + u u_x = ν u_xx on [−1, 1] × [0, 1]; a front that travels at speed ½ and keeps its form."""
     domain = SpaceTime(x=(-1.0, 1.0), t=(0.0, 1.0))
 
@@ -242,4 +211,4 @@ def burgers(nu: float = 0.1, *, points: int = 250, settings: Recipe | None = Non
         dirichlet("values", known, solution, 90),
         Condition("residual", residual, domain, points),
     ]
-    return Problem("burgers", domain, conditions, solution=solution, recipe=settings or recipe())
+    return Problem("burgers", domain, conditions, solution=solution)
