@@ -44,7 +44,6 @@ LATE_IMPORTS = {
     ("cli.app", "pinntk.report"): "Matplotlib is loaded by the commands that draw",
     ("cli.doctor", "pinntk.report.page"): "Bokeh is loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
-    ("cli.app", "pinntk.cli"): "the diagnosis is loaded by the command that diagnoses",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
     ("domain.samplers", "scipy.stats"): "it takes a third of the time of `import pinntk`",
     ("training.observer", "rich.console"): "Rich is loaded only where a bar is shown",
