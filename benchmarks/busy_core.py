@@ -99,7 +99,7 @@ def measure(task: dict[str, Any], cache: str) -> dict[str, Any]:
 
 
 class Stopwatch:
-    """An observer that times the steps between two, and stops the run after the second."""
+    """Times the steps between two as a run goes on, and stops it after the second."""
 
     def __init__(self, first: int, last: int, seconds: float):
         self.first, self.last, self.seconds = first, last, seconds
@@ -114,27 +114,24 @@ class Stopwatch:
             if step >= self.last or now[1] - self.start[1] > self.seconds:
                 raise KeyboardInterrupt
 
-    def row(self, row: Any) -> None: ...
-
-    def checkpoint(self, state: Any, seconds: float) -> None: ...
-
 
 def work(task: dict[str, Any]) -> None:
     """Train and print what was measured. JAX is imported here, after the process is pinned."""
     if task["place"] == "pinned":
         use_cores(1)
-    from pinntk.runs import set_up, start_run
-
     from pinntk import threads
+    from pinntk.cli.loading import load
+    from pinntk.jacobian import parameter_count
+    from pinntk.training import Observer, start_run
 
     if task["control"]:
         threads.ROWS = 0
     first, last = STEPS[task["problem"]]
     # A row of history costs time of its own, which is not a step's.
-    changes = {"optimizer": "natural-gradient", "steps": 2 * last, "log_every": first}
-    setup = set_up(task["problem"], None, changes, SEED)
+    setup = load(task["problem"], preset="natural-gradient").setup
+    setup = setup.replace(training=setup.training.replace(steps=2 * last, log_every=first))
     watch = Stopwatch(first, last, task["seconds"])
-    start_run(setup, observers=[watch])
+    result = start_run(setup, SEED, observers=[Observer(progress=watch.progress)])
     steps, seconds, own, busy = (b - a for a, b in zip(watch.start, watch.end, strict=True))
     others = (busy - own) / seconds - (task["place"] == "busy")
     found = {
@@ -142,7 +139,7 @@ def work(task: dict[str, Any]) -> None:
         "steps_per_second": steps / seconds,
         "cores": own / seconds,
         "others": None if others != others else others,
-        "parameters": setup.parameters,
+        "parameters": parameter_count(result.model),
     }
     print(json.dumps(found))
 
