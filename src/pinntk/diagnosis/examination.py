@@ -22,7 +22,7 @@ DRAWS = 5
 #: Steps of the short training: enough for Adam to move every parameter of a usual network by its own
 #: size at a rate of 1e-3, and a fifth of the 10,000 that a training plans by default.
 STEPS = 2000
-#: Seconds that it may take; slower ones are cut at the row in which they pass it.
+#: Seconds that it may take, compilation aside; slower ones are cut at the row in which they pass it.
 SECONDS = 15.0
 
 #: (what is being done, the share that is done)
