@@ -13,9 +13,9 @@ from pinntk.diagnosis.finding import AbstractFinding, Found, Severity, ordered
 from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
-from pinntk.diagnosis.words import percent
 from pinntk.errors import PinntkError
 from pinntk.training import Setup
+from pinntk.words import percent
 
 #: Draws of network and points; a finding must hold in most of them.
 DRAWS = 5
