@@ -45,6 +45,7 @@ LATE_IMPORTS = {
     ("cli.doctor", "pinntk.report.page"): "Bokeh is loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
+    ("jacobian.machine", "psutil"): "asked where memory is, not by `import pinntk`",
     ("domain.samplers", "scipy.stats"): "it takes a third of the time of `import pinntk`",
     ("training.observer", "rich.console"): "Rich is loaded only where a bar is shown",
     ("training.observer", "rich.progress"): "Rich is loaded only where a bar is shown",
