@@ -5,6 +5,7 @@ A page holds a marker such as `<!-- commands -->` where the text goes.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -15,6 +16,7 @@ import typer
 from mkdocs.structure.files import File, Files
 
 from pinntk.cli.app import app
+from pinntk.cli.options import Options, flag
 from pinntk.diagnosis import FINDINGS
 from pinntk.diagnosis.record import KEYS
 from pinntk.library import PROBLEMS
@@ -30,6 +32,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for every page."""
     made = {
         "commands": commands,
+        "options": options,
         "problems": problems,
         "rules": rules,
         "thresholds": thresholds,
@@ -56,6 +59,25 @@ def commands() -> str:
     """Every command with its arguments and options, as Markdown."""
     group: Any = typer.main.get_command(app)
     return "\n".join(_command(name, command) for name, command in group.commands.items())
+
+
+def options() -> str:
+    """The options of `train` and `diagnose` that change a setup, as Markdown tables by panel."""
+    lines: list[str] = []
+    panel = ""
+    for field in dataclasses.fields(Options):
+        meta = field.metadata
+        if meta["panel"] != panel:
+            panel = meta["panel"]
+            lines += ["", f"### {panel}", "", "| option | what it is |", "|---|---|"]
+        shown = " or ".join(meta["flags"]) or f"{flag(field.name)} {_value(field)}"
+        lines.append(f"| `{shown}` | {meta['help']} |")
+    return "\n".join([*lines, ""])
+
+
+def _value(field: dataclasses.Field[Any]) -> str:
+    kinds = {"int | None": "COUNT", "float | None": "NUMBER", "str | None": "NAME"}
+    return field.metadata["metavar"] or kinds[str(field.type)]
 
 
 def problems() -> str:
@@ -110,11 +132,15 @@ def _threshold(names: str, value: str, reason: str) -> str:
 def _command(name: str, command: Any) -> str:
     required = [_shown(parameter) for parameter in command.params if not _is_option(parameter)]
     usage = " ".join(["pinntk", name, *required])
-    options = " [OPTIONS]" if any(map(_is_option, command.params)) else ""
-    lines = [f"## {name}", "", f"`{usage}{options}`", "", command.help, ""]
-    if command.params:
+    rest = " [OPTIONS]" if any(map(_is_option, command.params)) else ""
+    lines = [f"## {name}", "", f"`{usage}{rest}`", "", command.help, ""]
+    shared = {field.name for field in dataclasses.fields(Options)}
+    own = [parameter for parameter in command.params if parameter.name not in shared]
+    if len(own) < len(command.params):
+        lines += ["Takes the [options of a run](#options-of-a-run) too.", ""]
+    if own:
         lines += ["| argument or option | what it is |", "|---|---|"]
-        lines += [f"| `{_shown(p)}` | {_described(p)} |" for p in command.params]
+        lines += [f"| `{_shown(p)}` | {_described(p)} |" for p in own]
     return "\n".join([*lines, ""])
 
 
@@ -124,11 +150,13 @@ def _is_option(parameter: Any) -> bool:
 
 def _shown(parameter: Any) -> str:
     value = parameter.metavar or parameter.name.upper()
+    if getattr(parameter, "is_flag", False):
+        return parameter.opts[0]
     return f"{parameter.opts[0]} {value}" if _is_option(parameter) else value
 
 
 def _described(parameter: Any) -> str:
     default = parameter.default
     return parameter.help + (
-        "" if default in (None, []) or callable(default) else f" Default: {default}."
+        "" if default in (None, [], False) or callable(default) else f" Default: {default}."
     )

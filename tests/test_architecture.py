@@ -45,6 +45,7 @@ LATE_IMPORTS = {
     ("cli.doctor", "pinntk.report.page"): "Bokeh is loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
+    ("jacobian.machine", "psutil"): "asked where memory is, not by `import pinntk`",
     ("domain.samplers", "scipy.stats"): "it takes a third of the time of `import pinntk`",
     ("training.observer", "rich.console"): "Rich is loaded only where a bar is shown",
     ("training.observer", "rich.progress"): "Rich is loaded only where a bar is shown",
@@ -58,6 +59,7 @@ KEPT_TO = {
     "bokeh": {"report"},
     "jinja2": {"report"},
     "typer": {"cli"},
+    "platformdirs": {"cli"},
     "rich": {"cli", "training"},
     "optax": {"optim"},
     "diffrax": {"paper"},
@@ -208,6 +210,14 @@ def test_control_a_hidden_import_is_caught(code):
     assert not late("kernel.spectrum", ast.parse("import scipy"))
 
 
+def test_nobody_imports_the_command_line():
+    """Text becomes objects there and nowhere else."""
+    for path in MODULES:
+        if room_of(name_of(path)) != "cli":
+            found = [item.module for item in imports(parsed(path))]
+            assert not [name for name in found if name.startswith("pinntk.cli")], path
+
+
 def test_third_party_packages_stay_in_their_rooms():
     found = third_party()
     for package, rooms in KEPT_TO.items():
@@ -243,7 +253,7 @@ assert dict(os.environ) == environment, "the environment changed"
 changed = {k: v for k, v in jax.config.values.items() if before.get(k) != v}
 assert not changed, f"jax settings changed: {changed}"
 unwanted = {"matplotlib", "bokeh", "jinja2", "rich", "typer", "click", "torch", "flax", "deepxde"}
-unwanted |= {"tensorflow"}
+unwanted |= {"tensorflow", "platformdirs"}
 loaded = unwanted & {name.partition(".")[0] for name in sys.modules} | {"scipy.stats"} & set(sys.modules)
 assert not loaded, f"loaded: {loaded}"
 """

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from helpers import LinearModel, poisson_case
 from pinntk.conditions import Condition, dirichlet
-from pinntk.diagnosis import diagnose, forecast, percent
+from pinntk.diagnosis import diagnose, forecast
 from pinntk.diagnosis.record import check_record
 from pinntk.domain import Interval
 from pinntk.errors import PinntkError, ResidualError
@@ -23,6 +23,7 @@ from pinntk.optim import FirstOrder, adam, gradient_descent
 from pinntk.problem import Problem
 from pinntk.training import Training
 from pinntk.weighting import Fixed
+from pinntk.words import percent
 
 KEY = jax.random.key(0)
 WEIGHTS = {"ends": 30.0, "inside": 0.5}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import pinntk as pk
-from command import pinntk
+from command import run_pinntk
 from pinntk.cli.loading import load
+from pinntk.diagnosis.trials import choose
 from pinntk.training import resume_run, start_run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -18,9 +19,10 @@ SMALL = ["--width", "6", "--depth", "1", "--points", "residual=16", "--log-every
 
 
 @pytest.fixture(autouse=True)
-def examples(monkeypatch):
-    """The examples, as modules."""
+def examples(monkeypatch, tmp_path):
+    """The examples as modules, and an empty working directory."""
     monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
     yield
     for name in [name for name in sys.modules if name.startswith("own_")]:
         del sys.modules[name]
@@ -47,18 +49,22 @@ def diagnosed(setup, **options):
     return found, pk.treat(found, 8.0)
 
 
+def done(*words):
+    """The output of a command that succeeds."""
+    code, output, error = run_pinntk(*words)
+    assert code == 0, error
+    return output
+
+
 def on_the_command_line(folder, *words):
     """Train, stop, resume and diagnose with these words; what `diagnose` wrote as JSON."""
-    run = str(folder / "run")
+    run = folder / "run"
     steps = ["--steps", "12"]
-    assert pinntk("train", *words, *steps, "--budget", "0.001s", "--out", run).code == 0
-    assert json.loads((folder / "run" / "result.json").read_text())["outcome"] == "budget"
-    assert pinntk("resume", run).code == 0
-    assert json.loads((folder / "run" / "result.json").read_text())["outcome"] == "completed"
-    record = folder / "record.json"
-    done = pinntk("diagnose", *words, *steps, "--budget", "8s", "--json", str(record), cwd=folder)
-    assert done.code == 0, done.error
-    return json.loads(record.read_text())
+    done("train", *words, *steps, "--budget", "0.001s", "--out", run)
+    assert json.loads((run / "result.json").read_text())["outcome"] == "budget"
+    done("resume", run)
+    assert json.loads((run / "result.json").read_text())["outcome"] == "completed"
+    return json.loads(done("diagnose", *words, *steps, "--budget", "8s", "--json", "-"))
 
 
 def test_a_weighting_rule(tmp_path):
@@ -117,17 +123,16 @@ def test_a_finding_with_a_remedy(tmp_path):
     few = setup.replace(problem=setup.problem.with_points({"residual": 2}))
     findings = [*pk.FINDINGS, sparse]
     assert sparse.name not in [f.name for f in diagnosed(crowded, findings=findings)[0].findings]
-    found, treatment = diagnosed(few, findings=findings)
+    found = pk.examine(few, draws=1, steps=8, findings=findings)
     (mine,) = [f for f in found.findings if f.name == sparse.name]
     assert mine.evidence["points"] < PER_WAVE * mine.evidence["waves of the residual"]
     assert mine.sentence in str(found)
-    assert any(trial.name.startswith("Use ") for trial in treatment.trials)
-    words = ["poisson1d", *SMALL, "--points", "residual=2"]
-    words.remove("residual=16")
-    words.remove("--points")
+    tried = [proposal for proposal in choose(found) if proposal.text == mine.remedies[0].text]
+    assert tried[0].setup.problem.condition("residual").points > 2
+    words = ["poisson1d", *SMALL[:4], "--points", "residual=2"]
     run = ["diagnose", *words, "--steps", "12", "--budget", "0s", "--json", "-"]
-    done = pinntk(*run, "--finding", f"{EXAMPLES / 'own_finding.py'}:sparse", cwd=tmp_path)
-    assert sparse.name in [f["failure_mode"] for f in json.loads(done.output)["findings"]]
+    output = done(*run, "--finding", f"{EXAMPLES / 'own_finding.py'}:sparse")
+    assert sparse.name in [f["failure_mode"] for f in json.loads(output)["findings"]]
 
 
 def test_a_region(tmp_path):

@@ -13,15 +13,9 @@ from helpers import assert_close
 from pinntk.conditions import Condition
 from pinntk.domain import Box
 from pinntk.errors import PinntkError
-from pinntk.kernel import (
-    Erf,
-    LimitNetwork,
-    Sine,
-    Tanh,
-    limit_kernel,
-    limit_solution,
-    tangent_kernel,
-)
+from pinntk.kernel import tangent_kernel
+from pinntk.kernel.expectations import Erf, Sine, Tanh
+from pinntk.kernel.limit import LimitNetwork, limit_kernel, limit_solution
 from pinntk.library import burgers1d, poisson1d, taylor_green2d, wave1d
 from pinntk.nets import MLP, FourierFeatures, InputScaling, NTKParametrization
 from pinntk.paper.limit import one_hidden_layer

@@ -7,9 +7,10 @@ State a problem (`Problem`, `Condition` and its helpers, domains), say how to tr
 to start with.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
-from pinntk import library
 from pinntk.calculus import Field
 from pinntk.conditions import (
     Condition,
@@ -20,22 +21,6 @@ from pinntk.conditions import (
     observations,
     periodic,
     robin,
-)
-from pinntk.diagnosis import (
-    FINDINGS,
-    AbstractFinding,
-    AbstractSubject,
-    Diagnosis,
-    Evidence,
-    Forecast,
-    Found,
-    Proposal,
-    Severity,
-    Treatment,
-    diagnose,
-    examine,
-    forecast,
-    treat,
 )
 from pinntk.domain import (
     AbstractRegion,
@@ -52,7 +37,6 @@ from pinntk.domain import (
     Union,
 )
 from pinntk.errors import MemoryLimitError, PinntkError, PinntkWarning, ResidualError, RunError
-from pinntk.inverse import Estimate, Uncertainty, coefficient_uncertainty
 from pinntk.kernel import (
     Spectrum,
     TangentKernel,
@@ -108,7 +92,64 @@ from pinntk.training import (
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights, ntk_weights
 
-__version__ = _version("pinntk")
+if TYPE_CHECKING:
+    from pinntk import library
+    from pinntk.diagnosis import (
+        FINDINGS,
+        AbstractFinding,
+        AbstractSubject,
+        Diagnosis,
+        Evidence,
+        Forecast,
+        Found,
+        Proposal,
+        Severity,
+        Treatment,
+        diagnose,
+        examine,
+        forecast,
+        treat,
+    )
+    from pinntk.inverse import Estimate, Uncertainty, coefficient_uncertainty
+
+
+#: Imported when they are first asked for, so that `import pinntk` costs little more than JAX itself.
+_LATER = {
+    "library": "pinntk.library",
+    "AbstractFinding": "pinntk.diagnosis",
+    "AbstractSubject": "pinntk.diagnosis",
+    "Diagnosis": "pinntk.diagnosis",
+    "Estimate": "pinntk.inverse",
+    "Evidence": "pinntk.diagnosis",
+    "FINDINGS": "pinntk.diagnosis",
+    "Forecast": "pinntk.diagnosis",
+    "Found": "pinntk.diagnosis",
+    "Proposal": "pinntk.diagnosis",
+    "Severity": "pinntk.diagnosis",
+    "Treatment": "pinntk.diagnosis",
+    "Uncertainty": "pinntk.inverse",
+    "coefficient_uncertainty": "pinntk.inverse",
+    "diagnose": "pinntk.diagnosis",
+    "examine": "pinntk.diagnosis",
+    "forecast": "pinntk.diagnosis",
+    "treat": "pinntk.diagnosis",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version("pinntk")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import_module(_LATER[name])
+    value = module if name == "library" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
+
 
 __all__ = [
     "FINDINGS",

@@ -15,7 +15,6 @@ from pinntk.diagnosis.forecast import ConditionForecast, Forecast, forecast
 from pinntk.diagnosis.subject import AbstractSubject, Draw, JaxSubject
 from pinntk.diagnosis.trial import Trial
 from pinntk.diagnosis.trials import Treatment, Winner, least_budget, treat
-from pinntk.diagnosis.words import number, percent, times
 
 __all__ = [
     "FINDINGS",
@@ -40,9 +39,6 @@ __all__ = [
     "finding_text",
     "forecast",
     "least_budget",
-    "number",
-    "percent",
     "provenance",
-    "times",
     "treat",
 ]

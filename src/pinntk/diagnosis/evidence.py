@@ -69,15 +69,13 @@ class Evidence:
 
     def measured(self, what: Callable[[Evidence], T]) -> T:
         """A measurement that only one finding asks for, made once for both looks."""
-        evidence: Evidence = self
         if what not in self._kept:
-            self._kept[what] = what(evidence)
+            self._kept[what] = what(self)
         return self._kept[what]
 
     def proposals(self, *remedies: Remedy) -> tuple[Proposal, ...]:
         """The proposals of those remedies that apply."""
-        evidence: Evidence = self
-        made = (remedy(self.setup, evidence) for remedy in remedies)
+        made = (remedy(self.setup, self) for remedy in remedies)
         return tuple(proposal for proposal in made if proposal is not None)
 
     @property

@@ -13,16 +13,16 @@ from pinntk.diagnosis.finding import AbstractFinding, Found, Severity, ordered
 from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
-from pinntk.diagnosis.words import percent
 from pinntk.errors import PinntkError
 from pinntk.training import Setup
+from pinntk.words import percent
 
 #: Draws of network and points; a finding must hold in most of them.
 DRAWS = 5
 #: Steps of the short training: enough for Adam to move every parameter of a usual network by its own
 #: size at a rate of 1e-3, and a fifth of the 10,000 that a training plans by default.
 STEPS = 2000
-#: Seconds that it may take; slower ones are cut at the row in which they pass it.
+#: Seconds that it may take, compilation aside; slower ones are cut at the row in which they pass it.
 SECONDS = 15.0
 
 #: (what is being done, the share that is done)

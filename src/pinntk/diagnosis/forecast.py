@@ -13,11 +13,11 @@ from pinntk.diagnosis.laziness import laziness
 from pinntk.diagnosis.measures import check_finite
 from pinntk.diagnosis.reach import Reach, balancing, reach
 from pinntk.diagnosis.subject import AbstractSubject, Draw, JaxSubject, precision_of
-from pinntk.diagnosis.words import number, percent, table, times
 from pinntk.kernel import TangentKernel, spectrum
 from pinntk.optim import GradientDescent, rate_of
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training import Training, precision, strict
+from pinntk.words import number, percent, table, times
 
 #: Steps to a tenth of the loss are looked for up to so many times the planned ones.
 FAR = 100

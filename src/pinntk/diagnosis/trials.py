@@ -106,6 +106,23 @@ def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progre
     score = Score(diagnosis)
     races = [Race(setup, seed)]
     races += [Race(remedy.setup or setup, seed, remedy) for remedy in remedies[:affordable]]
+    try:
+        interrupted = _race(races, budget, began, score, progress)
+    except KeyboardInterrupt:  # between two turns: what they came to is kept
+        interrupted = True
+    others = sorted((race for race in races[1:] if race.begun), key=lambda r: r.rank(score))
+    told = [race for race in (races[0], *others) if race.begun]
+    return Treatment(
+        setup,
+        tuple(race.trial() for race in told),
+        _winner(races[0], others, score),
+        time.perf_counter() - began,
+        interrupted,
+    )
+
+
+def _race(races: list[Race], budget: float, began: float, score: Score, progress: Progress) -> bool:
+    """The rounds; whether they were interrupted."""
     racing, interrupted = list(races), False
     for turn in range(ROUNDS):
         # Every round has the same time, so that what is left in the race goes on for longer.
@@ -124,15 +141,7 @@ def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progre
         racing = ranked[: max(1, math.ceil(len(ranked) / 2))]
         if turn < ROUNDS - 2 and not races[0].finished:
             racing.insert(0, races[0])  # what the others are measured by goes on for a while
-    others = sorted((race for race in races[1:] if race.begun), key=lambda r: r.rank(score))
-    told = [race for race in (races[0], *others) if race.begun]
-    return Treatment(
-        setup,
-        tuple(race.trial() for race in told),
-        _winner(races[0], others, score),
-        time.perf_counter() - began,
-        interrupted,
-    )
+    return interrupted
 
 
 def least_budget(remedies: int) -> float:

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import jax
-import psutil
 
 #: Where the files of the operating system are.
 ROOT = Path("/")
@@ -30,6 +29,8 @@ def total_memory() -> float:
     if stats is not None:
         return float(stats["bytes_limit"])
     limits = [group.limit for group in control_groups()]
+    import psutil
+
     return min([float(psutil.virtual_memory().total), *limits])
 
 
@@ -39,6 +40,8 @@ def available_memory() -> float:
     if stats is not None:
         return max(0.0, float(stats["bytes_limit"]) - float(stats.get("bytes_in_use", 0)))
     free = [max(0.0, group.limit - group.used) for group in control_groups()]
+    import psutil
+
     return min([float(psutil.virtual_memory().available), *free])
 
 

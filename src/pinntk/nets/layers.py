@@ -163,7 +163,7 @@ class FourierFeatures(eqx.Module):
         """How many features there are."""
         return 2 * self.frequencies.shape[1]
 
-    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " 2m"]:
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " features"]:
         """The embedded point."""
         phase = 2 * jnp.pi * (x @ jax.lax.stop_gradient(self.frequencies))
         return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])

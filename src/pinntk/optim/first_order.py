@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 
 from pinntk.errors import PinntkError
-from pinntk.optim.objective import Objective
 from pinntk.optim.optimizer import (
     AbstractOptimizer,
     Adaptive,
+    Gradient,
     GradientDescent,
     Parameters,
     Schedule,
@@ -73,7 +73,7 @@ class FirstOrder(AbstractOptimizer):
     def init(self, parameters: Parameters) -> tuple[Any, State]:
         return jnp.zeros((), int), self.transformation.init(parameters)
 
-    def step(self, parameters: Parameters, state: State, objective: Objective) -> Step:
+    def step(self, parameters: Parameters, state: State, objective: Gradient) -> Step:
         count, state = state
         (loss, losses), gradient = objective(parameters)
         method = optax.with_extra_args_support(self.transformation)

@@ -13,16 +13,9 @@ import numpy as np
 import scipy.special
 from jaxtyping import Float
 
-from pinntk.kernel import (
-    AbstractExpectation,
-    Erf,
-    LimitNetwork,
-    Sine,
-    Tanh,
-    limit_kernel,
-    limit_solution,
-    tangent_kernel,
-)
+from pinntk.kernel import tangent_kernel
+from pinntk.kernel.expectations import AbstractExpectation, Erf, Sine, Tanh
+from pinntk.kernel.limit import LimitNetwork, limit_kernel, limit_solution
 from pinntk.library import burgers1d, poisson1d, wave1d
 from pinntk.nets import MLP, NTKParametrization
 from pinntk.paper.drift import fit_exponent

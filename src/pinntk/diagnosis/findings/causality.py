@@ -11,7 +11,7 @@ import numpy as np
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Severity
 from pinntk.diagnosis.remedies import algorithm_1, build_in, natural_gradient
-from pinntk.diagnosis.words import times
+from pinntk.words import times
 
 #: Keeps the logarithm of a ratio finite.
 _TINY = 1e-30

@@ -8,8 +8,8 @@ from typing import ClassVar
 from pinntk.diagnosis.contradiction import Clash, find_clash
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
-from pinntk.diagnosis.words import number
 from pinntk.training import Setup
+from pinntk.words import number
 
 
 @dataclasses.dataclass(frozen=True)

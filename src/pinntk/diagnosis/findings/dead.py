@@ -10,8 +10,8 @@ from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.findings.scaling import Scaling
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.remedies import fresh_network, natural_gradient
-from pinntk.diagnosis.words import percent, quoted
 from pinntk.training import Setup
+from pinntk.words import percent, quoted
 
 
 @dataclasses.dataclass(frozen=True)

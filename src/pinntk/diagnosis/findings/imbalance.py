@@ -10,8 +10,8 @@ from pinntk.diagnosis.baseline import weights_at
 from pinntk.diagnosis.evidence import BALANCED, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Severity
 from pinntk.diagnosis.remedies import algorithm_1, build_in, natural_gradient
-from pinntk.diagnosis.words import percent, times
 from pinntk.optim import SecondOrder
+from pinntk.words import percent, times
 
 
 @dataclasses.dataclass(frozen=True)

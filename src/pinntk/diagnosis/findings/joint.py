@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pinntk.diagnosis.evidence import BALANCED, FAILED, STUCK, Evidence
-from pinntk.diagnosis.words import percent
+from pinntk.words import percent
 
 #: Gradients oppose each other where their cosine is below this: more than half of each is undone.
 OPPOSED = -0.5

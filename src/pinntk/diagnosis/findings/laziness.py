@@ -10,7 +10,7 @@ import numpy as np
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Severity
 from pinntk.diagnosis.laziness import VOID
-from pinntk.diagnosis.words import percent
+from pinntk.words import percent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pinntk.diagnosis.evidence import FAILED, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import main_condition
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.words import number, times
 from pinntk.training import AsConditioned, ProgressivePoints, Setup
+from pinntk.words import number, times
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.words import number, percent
 from pinntk.training import Setup
+from pinntk.words import number, percent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.words import number
 from pinntk.training import Network, Setup, unit_scaling
+from pinntk.words import number
 
 
 @dataclasses.dataclass(frozen=True)

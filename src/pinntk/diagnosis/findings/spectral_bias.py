@@ -11,9 +11,9 @@ from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import STUCK, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.words import number, percent
 from pinntk.optim import SecondOrder
 from pinntk.training import Network, Setup
+from pinntk.words import number, percent
 
 #: Standard deviation of Fourier features per wave over the domain: with inputs on [−1, 1], k waves are
 #: k/2 for every unit of the input, and a quarter of that leaves room for the slow part of the solution.

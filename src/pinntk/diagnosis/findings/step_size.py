@@ -14,9 +14,9 @@ from pinntk.diagnosis.code import replaced
 from pinntk.diagnosis.evidence import FAILED, MAJORITY, STUCK, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.words import number, times
 from pinntk.optim import Adaptive, GradientDescent, SecondOrder, adam, rate_of
 from pinntk.training import Setup
+from pinntk.words import number, times
 
 #: Losses that rise again by this much between rows of the last quarter of a run are not descending.
 SWINGING = 10.0
