@@ -8,6 +8,7 @@ factorization that takes a tenth of one. XLA's own threads sleep while they wait
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import threading
@@ -48,7 +49,7 @@ def lapack_count() -> Count | None:
     return None
 
 
-class OneThread:
+class OneThread(contextlib.AbstractContextManager[None]):
     """A context in which JAX's LAPACK uses one thread. Contexts may nest, and overlap in time.
 
     The first to open saves the number of threads and the last to close restores it, in whichever
@@ -73,6 +74,11 @@ class OneThread:
             OneThread._open -= 1
             if OneThread._open == 0 and count is not None:
                 count.set(OneThread._saved)
+
+
+def for_rows(rows: int) -> contextlib.AbstractContextManager[None]:
+    """The context for LAPACK's work on a matrix of so many rows, by SciPy or in a compiled program."""
+    return OneThread() if rows < ROWS else contextlib.nullcontext()
 
 
 def sized(function: Callable[P, R], rows: int) -> Callable[P, R]:

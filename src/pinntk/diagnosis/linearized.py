@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Array
 
+from pinntk import threads
 from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.kernel import TangentKernel
 from pinntk.problem import Batch, Model
@@ -56,7 +58,10 @@ def linearized(
         sources[kernel.slice_of(name), column] = residuals[name]
     matrix = root[:, None] * kernel.matrix * root[None, :]
     matrix[np.diag_indices_from(matrix)] += DAMPING * max(np.trace(matrix), 1e-300) / len(matrix)
-    solved = (root[:, None] * np.linalg.solve(matrix, root[:, None] * sources)).T
+    with threads.for_rows(len(matrix)):
+        right = root[:, None] * sources
+        solution = scipy.linalg.solve(matrix, right, assume_a="sym", check_finite=False)
+    solved = (root[:, None] * solution).T
     vectors = {k: solved[:, kernel.slice_of(k)] for k in kernel.names}
     moves = subject.moves(model, batch, vectors, points)
     wanted = rms(field + moves.sum(axis=0))

@@ -15,7 +15,7 @@ from pinntk.diagnosis.forecast import planned_rate
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.subject import AbstractSubject, field_at
 from pinntk.domain import plane
-from pinntk.kernel import dynamics
+from pinntk.kernel import Spectrum, dynamics, spectrum
 from pinntk.problem import Model, Sample, subsample
 
 #: Points per coordinate of a map, or of a line in one dimension.
@@ -28,21 +28,19 @@ SHOWN = 512
 
 def spectra(e: Evidence) -> dict[str, Any]:
     """Eigenvalues of K and of every block, largest first, of the first draw."""
+    whole = {
+        "before": spectrum(e.before[0].kernel.matrix),
+        "after": spectrum(e.after[0].kernel.matrix),
+    }
 
-    def of(m: Measures) -> dict[str, Any]:
+    def of(m: Measures, kernel: Spectrum) -> dict[str, Any]:
         blocks = {name: block.eigenvalues.tolist() for name, block in m.reach.blocks.items()}
-        return {"kernel": whole(m).tolist(), "conditions": blocks}
-
-    whole = lambda m: np.linalg.eigvalsh(m.kernel.matrix)[::-1]
-
-    def floor(m: Measures) -> float:
-        size = len(m.kernel.matrix)
-        return size * float(np.finfo(np.float64).eps) * float(np.linalg.norm(m.kernel.matrix, 2))
+        return {"kernel": kernel.eigenvalues.tolist(), "conditions": blocks}
 
     return {
-        "before": of(e.before[0]),
-        "after": of(e.after[0]),
-        "noise_floor": {"before": floor(e.before[0]), "after": floor(e.after[0])},
+        "before": of(e.before[0], whole["before"]),
+        "after": of(e.after[0], whole["after"]),
+        "noise_floor": {when: kernel.noise_floor for when, kernel in whole.items()},
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from pinntk import threads
 from pinntk.errors import PinntkError
 
 
@@ -53,7 +54,8 @@ def spectrum(matrix: Float[np.ndarray, "n n"]) -> Spectrum:
     """The spectrum of a symmetric matrix, by LAPACK's symmetric solver in float64."""
     if not np.isfinite(matrix).all():
         raise PinntkError("kernel", got="NaN or infinity", expected="finite entries")
-    eigenvalues, eigenvectors = scipy.linalg.eigh(np.asarray(matrix, np.float64))
+    with threads.for_rows(len(matrix)):
+        eigenvalues, eigenvectors = scipy.linalg.eigh(np.asarray(matrix, np.float64))
     return Spectrum(eigenvalues[::-1].copy(), eigenvectors[:, ::-1].copy())
 
 
