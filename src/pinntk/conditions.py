@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from pinntk.arrays import Count
 from pinntk.calculus import AbstractField, Point
 from pinntk.domain import (
     AbstractRegion,
@@ -44,9 +45,9 @@ class Condition:
     name: str
     residual: Callable[..., Array]
     where: AbstractRegion
-    points: int
+    points: Count
     sampler: AbstractSampler = Sobol()
-    redraw_every: int | None = None
+    redraw_every: Count | None = None
     targets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -82,14 +83,14 @@ def _value_at(value: Value, point: Point) -> Array | float:
 
 
 def dirichlet(
-    name: str, where: AbstractRegion, value: Value, points: int, **options: Any
+    name: str, where: AbstractRegion, value: Value, points: Count, **options: Any
 ) -> Condition:
     """U = value on the region; `value` is a number or a function of the point."""
     return Condition(name, lambda u, x: u(x) - _value_at(value, x), where, points, **options)
 
 
 def neumann(
-    name: str, where: AbstractRegion, value: Value, points: int, **options: Any
+    name: str, where: AbstractRegion, value: Value, points: Count, **options: Any
 ) -> Condition:
     """∂u/∂n = value on faces of a box or another surface, n the outward normal."""
     return robin(name, where, 0.0, 1.0, value, points, **options)
@@ -101,7 +102,7 @@ def robin(
     alpha: Value,
     beta: Value,
     value: Value,
-    points: int,
+    points: Count,
     **options: Any,
 ) -> Condition:
     """alpha·u + beta·∂u/∂n = value on faces of a box or another surface, n the outward normal."""
@@ -116,7 +117,7 @@ def robin(
 
 
 def periodic(
-    name: str, domain: Box, coordinate: str, points: int, *, order: int = 1, **options: Any
+    name: str, domain: Box, coordinate: str, points: Count, *, order: int = 1, **options: Any
 ) -> Condition:
     """U and its derivatives up to `order` agree at both ends of a coordinate.
 
@@ -137,14 +138,14 @@ def periodic(
 
 
 def initial_value(
-    name: str, domain: AbstractRegion, value: Value, points: int, **options: Any
+    name: str, domain: AbstractRegion, value: Value, points: Count, **options: Any
 ) -> Condition:
     """U = value at the first instant of a domain with a coordinate `t`."""
     return dirichlet(name, first_instant(domain), value, points, **options)
 
 
 def initial_velocity(
-    name: str, domain: AbstractRegion, value: Value, points: int, **options: Any
+    name: str, domain: AbstractRegion, value: Value, points: Count, **options: Any
 ) -> Condition:
     """∂u/∂t = value at the first instant of a domain with a coordinate `t`."""
     where = first_instant(domain)

@@ -98,7 +98,7 @@ def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progre
             "budget",
             got=f"{budget:g} s",
             expected=f"{needed:g} s or more, to train the baseline and one remedy",
-            fix="--budget 0s examines and tries nothing.",
+            fix="Without trials, the diagnosis alone is `examine` or `diagnose`.",
         )
     affordable = max(1, min(TRIALS, int(budget / LEAST_SECONDS) - 1))
     began = time.perf_counter()

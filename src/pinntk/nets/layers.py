@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinntk.arrays import AnyArray
 from pinntk.errors import PinntkError
 
 Initializer = Callable[..., Array]
@@ -116,10 +117,10 @@ class InputScaling(eqx.Module):
                 "scale", got=self.scale, expected="one positive number per coordinate"
             )
 
-    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
+    def __call__(self, x: Float[AnyArray, " d"]) -> Float[Array, " d"]:
         """The scaled point."""
         shift, scale = (np.asarray(values, x.dtype) for values in (self.shift, self.scale))
-        return (x - shift) / scale
+        return (jnp.asarray(x) - shift) / scale
 
     def stretched(self, factor: float) -> InputScaling:
         """The same map, with its result multiplied by a factor."""
@@ -133,7 +134,7 @@ class InputScaling(eqx.Module):
         return InputScaling(centre, half)
 
     @staticmethod
-    def standardize(points: np.ndarray) -> InputScaling:
+    def standardize(points: Float[AnyArray, "n d"]) -> InputScaling:
         """Mean 0 and standard deviation 1 over the given points (n, d)."""
         values = np.asarray(points, np.float64)
         return InputScaling(tuple(values.mean(0).tolist()), tuple(values.std(0).tolist()))
@@ -163,7 +164,7 @@ class FourierFeatures(eqx.Module):
         """How many features there are."""
         return 2 * self.frequencies.shape[1]
 
-    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " features"]:
+    def __call__(self, x: Float[AnyArray, " d"]) -> Float[Array, " features"]:
         """The embedded point."""
         phase = 2 * jnp.pi * (x @ jax.lax.stop_gradient(self.frequencies))
         return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
@@ -192,7 +193,7 @@ class PeriodicFeatures(eqx.Module):
         """How many features there are."""
         return self.size - len(self.axes) + 2 * self.harmonics * len(self.axes)
 
-    def __call__(self, z: Float[Array, " d"]) -> Float[Array, " features"]:
+    def __call__(self, z: Float[AnyArray, " d"]) -> Float[Array, " features"]:
         """The features of one scaled point, the periodic ones first."""
         others = [axis for axis in range(self.size) if axis not in self.axes]
         orders = self.frequency * np.arange(1, self.harmonics + 1, dtype=z.dtype)
@@ -210,6 +211,7 @@ class Constrained(eqx.Module):
     network: Callable[[Array], Array]
     ansatz: Callable[[Array, Array], Array] = eqx.field(static=True)
 
-    def __call__(self, x: Float[Array, " d"]) -> Array:
+    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
         """The value at one point."""
-        return self.ansatz(x, self.network(x))
+        point = jnp.asarray(x)
+        return self.ansatz(point, self.network(point))

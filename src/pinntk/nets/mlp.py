@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinntk.arrays import AnyArray
 from pinntk.errors import PinntkError
 from pinntk.nets.layers import AbstractParametrization, Linear, StandardParametrization
 
@@ -60,9 +61,9 @@ class MLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[Array, " d"]) -> Array:
+    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(x))
+        hidden = self.embedding(self.scaling(jnp.asarray(x)))
         for layer in self.layers[:-1]:
             hidden = self.activation(layer(hidden))
         output = self.layers[-1](hidden)
@@ -118,9 +119,9 @@ class ModifiedMLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[Array, " d"]) -> Array:
+    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(x))
+        hidden = self.embedding(self.scaling(jnp.asarray(x)))
         first, second = (self.activation(encoder(hidden)) for encoder in self.encoders)
         for layer in self.layers[:-1]:
             gate = self.activation(layer(hidden))

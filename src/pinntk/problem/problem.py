@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinntk.arrays import Count, Step
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion, Random, UniformGrid, check_region
@@ -49,7 +50,7 @@ class Problem:
     name: str
     domain: AbstractRegion
     conditions: Sequence[Condition]
-    fields: tuple[str, ...] = ("u",)
+    fields: Sequence[str] = ("u",)
     solution: Callable[[Point], Array] | None = None
     hard: HardConstraints | None = None
     coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -117,7 +118,7 @@ class Problem:
                 )
             return jnp.reshape(value, (count,) if count > 1 else ())
 
-        names = self.fields if count > 1 else ()
+        names = tuple(self.fields) if count > 1 else ()
         coordinates = self.domain.coordinates
         coefficients = coefficients_of(function, self.coefficients)
         for name in coefficients:
@@ -131,7 +132,7 @@ class Problem:
             c.name: draw(c, condition_key(key, i), dtype) for i, c in enumerate(self.conditions)
         }
 
-    def with_points(self, counts: Mapping[str, int], redraw: bool = True) -> Problem:
+    def with_points(self, counts: Mapping[str, Count], redraw: bool = True) -> Problem:
         """The same problem with other numbers of points, by condition; fixed ones unless `redraw`."""
         for name in counts:
             check_name("condition", name, self.names)
@@ -168,7 +169,7 @@ class Problem:
             found[c.name] = draw(other, jax.random.fold_in(condition_key(key, i), HELD_OUT), dtype)
         return found
 
-    def redraw(self, batch: Batch, step: Array, key: PRNGKeyArray) -> Batch:
+    def redraw(self, batch: Batch, step: Step, key: PRNGKeyArray) -> Batch:
         """The batch for a training step: new points where a condition asks for them at this step."""
         fresh = dict(batch)
         for i, condition in enumerate(self.conditions):

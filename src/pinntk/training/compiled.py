@@ -22,7 +22,7 @@ from pinntk.training.information import (
     weights_and_objective,
 )
 from pinntk.training.plan import Training
-from pinntk.weighting import WeightingState, Weights
+from pinntk.weighting import WeightingState
 
 
 class TrainState(NamedTuple):
@@ -36,7 +36,7 @@ class TrainState(NamedTuple):
     status: Array
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> Mapping[str, Array]:
         """The loss weights in force."""
         return self.weighting.weights
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
+from pinntk.arrays import Step
 from pinntk.conditions import Condition
 from pinntk.domain import Random, UniformGrid
 from pinntk.errors import PinntkError, check_name
@@ -26,7 +27,7 @@ class AbstractResampling(abc.ABC):
 
     @abc.abstractmethod
     def refresh(
-        self, problem: Problem, model: Model, batch: Batch, step: Array, key: PRNGKeyArray
+        self, problem: Problem, model: Model, batch: Batch, step: Step, key: PRNGKeyArray
     ) -> Batch:
         """The points for a step, as many as there are. Works inside jit."""
 
@@ -48,7 +49,7 @@ class _AbstractRedrawing(AbstractResampling):
         problem: Problem,
         model: Model,
         batch: Batch,
-        step: Array,
+        step: Step,
         key: PRNGKeyArray,
     ) -> Batch:
         del model
@@ -106,7 +107,7 @@ class ResidualAdaptive(AbstractResampling):
         return None
 
     def refresh(
-        self, problem: Problem, model: Model, batch: Batch, step: Array, key: PRNGKeyArray
+        self, problem: Problem, model: Model, batch: Batch, step: Step, key: PRNGKeyArray
     ) -> Batch:
         for name in self.names or ():
             check_name("condition", name, problem.names)

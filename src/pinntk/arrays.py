@@ -1,0 +1,14 @@
+"""Types of what may come from JAX, from NumPy or from Python alike: `Float[AnyArray, "n d"]`."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Array, Int
+
+AnyArray = Array | np.ndarray
+
+#: How many, counted before anything is traced.
+Count = int | np.integer
+
+#: A training step, which is traced within a compiled loop.
+Step = int | Int[AnyArray, ""]
