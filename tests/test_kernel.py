@@ -290,7 +290,7 @@ def descent():
 
         def body(_, carry):
             model, state = carry
-            moved, state, _ = optimizer.step(
+            moved, state, *_ = optimizer.step(
                 model, state, jax.value_and_grad(objective, has_aux=True)
             )
             return jax.tree.map(lambda a, b: a + learning_rate * (b - a), model, moved), state

@@ -38,9 +38,9 @@ def test_the_flow_of_a_linear_model_is_its_exponential(x64):
 
 
 @pytest.mark.slow
-def test_the_lemma_for_a_nonlinear_problem():
+def test_the_lemma_for_a_nonlinear_problem(tmp_path):
     config = Config(("burgers1d",), width=6, points=4, times=1, horizon=1.0)
-    found = lemma.run(config, None, lambda steps, label: progress_bar(steps, label=label))
+    found = lemma.run(config, tmp_path, lambda steps, label: progress_bar(steps, label=label))
     assert all(claim.holds for claim in claims(found))
     for values in found.values():
         for wrong in ("factor 2", "sign"):

@@ -230,11 +230,20 @@ def test_what_needs_another_package_is_skipped_by_name_and_the_rest_is_made(tmp_
     skipped, made = reproduce(["lemma", "fig1"], "smoke", tmp_path, QUIET)
     assert isinstance(skipped, Skipped)
     assert skipped.experiment.name == "lemma"
-    assert "lemma is skipped" in skipped.reason
+    assert "needs the package diffrax" in skipped.reason
     assert 'pip install "pinntk[paper]"' in skipped.reason
     assert not (tmp_path / "lemma.json").exists()
     assert made.experiment.name == "fig1"
     assert (tmp_path / "fig1.json").exists()
+
+
+def test_the_command_line_says_what_it_skips(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffrax", None)
+    code, out, err = run_pinntk("reproduce", "lemma", "--size", "smoke", "--out", tmp_path)
+    assert code == 0, err
+    said = one_line(out + err)
+    assert "lemma skipped: it needs the package diffrax" in said
+    assert "pinntk[paper]" in said
 
 
 def test_no_figure_needs_another_package():

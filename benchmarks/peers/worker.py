@@ -62,7 +62,7 @@ def start(description: str, tasks: Sequence[str], **options: dict[str, Any]) -> 
     parser.add_argument("--inputs", required=True, help="the .npz with network and points")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls after an uncounted one")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--steps", type=int, default=10, help="optimiser steps in one timed call")
+    parser.add_argument("--steps", type=int, default=10, help="optimizer steps in one timed call")
     parser.add_argument("--save", help="an .npz for the results, to be the reference of others")
     parser.add_argument("--memory-limit", type=float, help="MiB; 90%% of what is free")
     for name, settings in options.items():

@@ -11,4 +11,4 @@ AnyArray = Array | np.ndarray
 Count = int | np.integer
 
 #: A training step, which is traced within a compiled loop.
-Step = int | Int[AnyArray, ""]
+StepNumber = int | Int[AnyArray, ""]

@@ -126,7 +126,8 @@ def second_order(
     )
     zero = jnp.zeros_like(result.value)
     tangents = {axis: result.tangents.get(axis, zero) for axis in wanted}
-    return result.value, tangents, zero if result.second is None else result.second
+    value = jnp.asarray(result.value)  # a constant may be a literal of the program
+    return value, tangents, zero if result.second is None else result.second
 
 
 def _symmetric(second: Second) -> dict[tuple[int, int], Any]:

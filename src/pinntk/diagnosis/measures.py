@@ -149,7 +149,7 @@ def main_condition(problem: Problem) -> str:
 
     def size(name: str) -> tuple[int, int]:
         condition = problem.condition(name)
-        return condition.where.dimension, condition.points
+        return condition.where.dimension, int(condition.points)
 
     return max(problem.names, key=size)
 

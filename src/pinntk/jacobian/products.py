@@ -226,7 +226,7 @@ def _multiply(
     equation: Any,
     product: Product,
     matrix: Array,
-    other: Array,
+    other: Any,  # an array, perhaps one that the program holds as a literal
     scales: Scales,
     zero: Array,
 ) -> tuple[Array, Array]:

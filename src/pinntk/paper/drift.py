@@ -111,7 +111,7 @@ class Fit(NamedTuple):
     error: float
 
 
-def fit_exponent(widths: Sequence[float], values: np.ndarray) -> Fit:
+def fit_exponent(widths: Sequence[float] | np.ndarray, values: np.ndarray) -> Fit:
     """Least squares of log y over log width; `values` (widths, seeds). The error is that of the slope."""
     x = np.repeat(np.log(np.asarray(widths, float)), values.shape[1])
     y = np.log(values.ravel())

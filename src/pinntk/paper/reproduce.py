@@ -31,7 +31,7 @@ class Reproduction(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """An experiment that is not made, and the sentence that says why and what to install."""
+    """An experiment that is not made, and why: what it needs, and how to install that."""
 
     experiment: Experiment
     reason: str
@@ -79,7 +79,7 @@ def _missing(package: str | None) -> bool:
 
 def _advice(experiment: Experiment) -> str:
     return (
-        f"{experiment.name} is skipped, because it needs the package {experiment.package}. "
+        f"it needs the package {experiment.package}. "
         'Install it with: python -m pip install "pinntk[paper]"'
     )
 

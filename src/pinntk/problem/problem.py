@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pinntk.arrays import Count, Step
+from pinntk.arrays import Count, StepNumber
 from pinntk.calculus import Field, Point
 from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion, Random, UniformGrid, check_region
@@ -169,7 +169,7 @@ class Problem:
             found[c.name] = draw(other, jax.random.fold_in(condition_key(key, i), HELD_OUT), dtype)
         return found
 
-    def redraw(self, batch: Batch, step: Step, key: PRNGKeyArray) -> Batch:
+    def redraw(self, batch: Batch, step: StepNumber, key: PRNGKeyArray) -> Batch:
         """The batch for a training step: new points where a condition asks for them at this step."""
         fresh = dict(batch)
         for i, condition in enumerate(self.conditions):

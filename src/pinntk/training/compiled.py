@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
@@ -123,7 +123,7 @@ def _steps(
         return after, moment, finite
 
     @jax.jit
-    def run(arrays: Any, key: PRNGKeyArray, state: TrainState, n: int) -> Chunk:
+    def run(arrays: Any, key: PRNGKeyArray, state: TrainState, n: Int[Array, ""]) -> Chunk:
         def body(carry: tuple) -> tuple:
             done, state, first, _, _ = carry
             state, now, finite = one_step(arrays, key, state)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from pinntk.arrays import Step
+from pinntk.arrays import StepNumber
 from pinntk.conditions import Condition
 from pinntk.domain import Random, UniformGrid
 from pinntk.errors import PinntkError, check_name
@@ -27,7 +27,7 @@ class AbstractResampling(abc.ABC):
 
     @abc.abstractmethod
     def refresh(
-        self, problem: Problem, model: Model, batch: Batch, step: Step, key: PRNGKeyArray
+        self, problem: Problem, model: Model, batch: Batch, step: StepNumber, key: PRNGKeyArray
     ) -> Batch:
         """The points for a step, as many as there are. Works inside jit."""
 
@@ -49,7 +49,7 @@ class _AbstractRedrawing(AbstractResampling):
         problem: Problem,
         model: Model,
         batch: Batch,
-        step: Step,
+        step: StepNumber,
         key: PRNGKeyArray,
     ) -> Batch:
         del model
@@ -107,7 +107,7 @@ class ResidualAdaptive(AbstractResampling):
         return None
 
     def refresh(
-        self, problem: Problem, model: Model, batch: Batch, step: Step, key: PRNGKeyArray
+        self, problem: Problem, model: Model, batch: Batch, step: StepNumber, key: PRNGKeyArray
     ) -> Batch:
         for name in self.names or ():
             check_name("condition", name, problem.names)
