@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 #: More of the information than this from the prior, and the residuals do not determine a number.
 PRIOR_SHARE = 0.5
@@ -21,15 +22,15 @@ class Estimate:
     not stand at the minimum that the error bar is about.
     """
 
-    value: np.ndarray
-    std: np.ndarray
-    prior_share: np.ndarray
-    shift: np.ndarray
+    value: Float[np.ndarray, "*shape"]
+    std: Float[np.ndarray, "*shape"]
+    prior_share: Float[np.ndarray, "*shape"]
+    shift: Float[np.ndarray, "*shape"]
 
     @property
-    def identifiable(self) -> np.ndarray:
+    def identifiable(self) -> Bool[np.ndarray, "..."]:
         """Whether the residuals determine it, by entry."""
-        return np.isfinite(self.std)
+        return np.asarray(np.isfinite(self.std))
 
     def __str__(self) -> str:
         entries = zip(*map(np.ravel, (self.value, self.std, self.shift)), strict=True)
