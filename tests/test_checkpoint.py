@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from pinntk.errors import RunError
 from pinntk.training import TrainState
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
@@ -97,7 +98,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@each("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, damage):
     break_it, word = DAMAGES[damage]
     save_checkpoint(tmp_path, state(1), 10, 1.0)
@@ -124,7 +125,7 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
         load_checkpoint(tmp_path / "never", state())
 
 
-@pytest.mark.parametrize(
+@each(
     ("other", "text"),
     [
         (lambda s: s._replace(parameters={"w": s.parameters["w"]}), "another problem or network"),
@@ -135,7 +136,6 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
             "step of shape .* dtype int32; expected .* float32",
         ),
     ],
-    ids=["missing array", "extra array", "shape", "dtype"],
 )
 def test_arrays_of_another_network_are_refused(tmp_path, other, text):
     save_checkpoint(tmp_path, state(), 1, 0.0)

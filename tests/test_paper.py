@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import pinntk as pk
 from command import one_line, run_pinntk
+from each import each
 from helpers import assert_close
 from pinntk.errors import PinntkError, PinntkWarning, RunError
 from pinntk.jacobian import trainable
@@ -38,7 +39,7 @@ def small_setup(rate=1e-4, dtype="float32", **changes):
 # --- claims ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("measured", "holds"),
     [(1.0, True), (2.0, True), (0.99, False), (2.01, False), (math.nan, False)],
 )
@@ -78,7 +79,7 @@ def test_models_are_those_of_their_seeds_on_the_points_of_the_first():
     assert eqx.tree_equal(setup.start(0).batch, batch)
 
 
-@pytest.mark.parametrize("weighting", [Fixed(), NTKWeights(every=7)], ids=["fixed", "ntk"])
+@each("weighting", [Fixed(), NTKWeights(every=7)])
 def test_trainings_at_once_equal_trainings_one_by_one(weighting, x64):
     setup = small_setup(weighting=weighting, dtype="float64")
     problem = setup.problem
@@ -267,7 +268,7 @@ def test_a_small_wave_run_gives_its_three_figures(tmp_path):
 # --- spectral bias -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("k", [0, 1, 7, 30])
+@each("k", [0, 1, 7, 30])
 def test_the_dominant_frequency_counts_half_waves(k):
     x = np.linspace(0, 1, 100)
     assert dominant_frequency(3 * np.cos(k * np.pi * x) + 0.5 * np.cos(12 * np.pi * x)) == k

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from each import each
 from pinntk.diagnosis.record import ITEM, KEYS, KINDS, check_record
 from pinntk.errors import PinntkError
 from sample_record import sample_record, without_optional
@@ -37,7 +38,7 @@ def set_at(record, path, value):
     return changed
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "value", "message"),
     [
         (["schema"], "other", r"record\['schema'\]: got 'other'"),

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from each import each
 from pinntk.cli.loading import load
 from pinntk.cli.options import Options
 from pinntk.cli.origin import origin, setup_of
@@ -268,7 +269,7 @@ def test_a_last_line_cut_short_is_left_out_and_repaired(copy, whole):
     assert not (copy / "result.json").exists()
 
 
-@pytest.mark.parametrize("line", ["{", "5", '{"step": 1}', "\x00\x01"])
+@each("line", ["{", "5", '{"step": 1}', "\x00\x01"])
 def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(copy, line):
     file = copy / "history.jsonl"
     lines = file.read_text().split("\n")
@@ -293,7 +294,7 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(copy):
     assert f"step-{STEPS}" in warnings[0]
 
 
-@pytest.mark.parametrize(
+@each(
     ("content", "text"),
     [
         (b"", "cannot be read"),
@@ -315,7 +316,7 @@ def test_a_corrupt_configuration_is_refused(copy, content, text):
         setup_of(copy)
 
 
-@pytest.mark.parametrize(
+@each(
     ("place", "setting", "value", "text"),
     [
         ((), "seed", "zero", "seed 'zero'"),
@@ -427,7 +428,7 @@ def test_the_same_seed_gives_the_same_arrays_and_another_seed_others(spec):
     assert not np.array_equal(first.batch["residual"].points, other.batch["residual"].points)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True])
+@each("seed", [-1, 2**32, 1.0, True])
 def test_seeds_that_would_be_cut_or_are_none_are_refused(spec, seed):
     with pytest.raises(PinntkError, match=f"seed: got {seed}; expected a whole number from 0"):
         loaded(spec).start(seed)
