@@ -16,6 +16,8 @@ import pytest
 
 from each import each
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pinntk"
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -21,6 +21,8 @@ from pinntk.domain import Box, Interval, Points, Random, Sobol, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.problem import Problem
 
+pytestmark = pytest.mark.fast
+
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 2.0))
 DOMAIN = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
 RING = Box(x=(-1.0, 1.0), y=(0.0, 1.0))

@@ -20,6 +20,8 @@ from pinntk.domain import (
 )
 from pinntk.errors import PinntkError
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(7)
 SAMPLERS = {
     "random": Random(),

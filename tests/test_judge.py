@@ -8,6 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from each import each
 from helpers import mlp
@@ -23,6 +24,8 @@ from pinntk.domain import SpaceTime
 from pinntk.optim import adam
 from pinntk.problem import Problem
 from pinntk.training import Drawn, Setup, Training
+
+pytestmark = pytest.mark.fast
 
 KEY = jax.random.key(0)
 

@@ -16,6 +16,8 @@ from pinntk.optim import AbstractOptimizer, NaturalGradient
 from pinntk.training import Network, default_setup, natural_setup
 from pinntk.training.describe import describe_setup
 
+pytestmark = pytest.mark.fast
+
 FILE = """
 import optax
 import pinntk as pk

@@ -10,6 +10,8 @@ import pytest
 from each import each
 from pinntk.jacobian import available_memory, machine, total_memory
 
+pytestmark = pytest.mark.fast
+
 MACHINE = types.SimpleNamespace(total=64_000_000_000, available=50_000_000_000)
 
 
@@ -97,8 +99,9 @@ AROUND = {**V2, "sys/fs/cgroup/user/memory.max": "4000000000", "sys/fs/cgroup/us
         ({"proc/self/cgroup": "0::/user/task"}, 64e9, 50e9),
     ],
 )
-def test_a_container_grants_a_part(host, files, total, available):
-    write(host, files)
+def test_a_container_grants_a_part(host, monkeypatch, tmp_path, files, total, available):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    write(tmp_path, files)
     assert total_memory() == total
     assert available_memory() == available
 

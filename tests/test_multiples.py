@@ -12,6 +12,8 @@ from helpers import assert_close, mlp
 from pinntk.program import Multiple, evaluate, scaled
 from programs import plan_of, setting
 
+pytestmark = pytest.mark.fast
+
 W = np.random.default_rng(0).normal(size=(3, 3))
 X, Y = np.random.default_rng(1).normal(size=(2, 3))
 #: The same value in two ways, and what the second is of the first.

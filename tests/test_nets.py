@@ -21,6 +21,8 @@ from pinntk.nets import (
     lecun,
 )
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(0)
 POINT = np.array([0.3, -0.7], np.float32)
 

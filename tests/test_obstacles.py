@@ -10,6 +10,8 @@ from pinntk.errors import ResidualError
 from pinntk.jacobian import diagonal, factored, gram, implicit, vjp
 from programs import Model, always_factored, assert_same, kernel, lift, parameters, setting
 
+pytestmark = pytest.mark.fast
+
 MODEL = mlp(jax.random.key(0))
 
 

@@ -22,6 +22,8 @@ from pinntk.optim import (
     rate_of,
 )
 
+pytestmark = pytest.mark.fast
+
 MATRIX = np.array([[3.0, 1.0], [1.0, 2.0]])
 START = np.array([1.0, -2.0])
 

@@ -27,6 +27,8 @@ from pinntk.paper.wave import RULES, setup_of
 from pinntk.training import Observer, member_model, progress_bar, start_run, trained_model
 from pinntk.weighting import Fixed, NTKWeights
 
+pytestmark = pytest.mark.slow
+
 QUIET = lambda steps, label: progress_bar(steps, label=label)
 
 
@@ -254,7 +256,6 @@ def test_the_command_line_refuses_what_it_does_not_know(tmp_path):
         assert "Traceback" not in err
 
 
-@pytest.mark.slow
 def test_a_small_wave_run_gives_its_three_figures(tmp_path):
     found = {
         m.experiment.name: m for m in reproduce(["fig6", "fig7", "fig8"], "smoke", tmp_path, QUIET)

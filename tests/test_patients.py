@@ -28,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from patients_page import cases, improved, page, results_of, summary
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 #: What training finds out before its first step; a doctor has to look before that.

@@ -14,6 +14,8 @@ from pinntk.diagnosis.record import ITEM, KEYS, KINDS, check_record
 from pinntk.errors import PinntkError
 from sample_record import sample_record, without_optional
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 
 

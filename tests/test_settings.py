@@ -43,6 +43,8 @@ from pinntk.training import (
 )
 from pinntk.weighting import Fixed, NTKWeights
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(0)
 
 

@@ -10,6 +10,8 @@ from each import each
 from helpers import assert_close, mlp
 from pinntk.program import merge_equal, merging
 
+pytestmark = pytest.mark.fast
+
 NETWORK = mlp(jax.random.key(0))
 
 

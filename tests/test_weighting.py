@@ -18,6 +18,8 @@ from pinntk.weighting import (
     ntk_weights,
 )
 
+pytestmark = pytest.mark.fast
+
 NAMES = ("boundary", "residual")
 
 
