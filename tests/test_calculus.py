@@ -18,6 +18,8 @@ from pinntk.errors import PinntkError
 from pinntk.nets import MLP
 from pinntk.program import merge_equal
 
+pytestmark = pytest.mark.fast
+
 XY = ("x", "y")
 POINT = np.array([0.3, -0.7])
 COEFFICIENTS = np.vstack([np.eye(6)[:5], [1.0, -3.0, -2.0, -0.5, 3.0, 1.0]])

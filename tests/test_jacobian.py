@@ -24,6 +24,8 @@ from pinntk.jacobian import (
 from pinntk.kernel import tangent_kernel
 from pinntk.problem import Problem, Sample
 
+pytestmark = pytest.mark.fast
+
 
 @each("name", CASES)
 def test_rows_are_plain_gradients_in_the_order_of_points_then_components(name, x64):

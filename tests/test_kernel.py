@@ -37,6 +37,8 @@ from pinntk.kernel import (
 from pinntk.optim import gradient_descent
 from pinntk.problem import Problem, Sample
 
+pytestmark = pytest.mark.fast
+
 LINE = Interval(x=(0.0, 1.0))
 
 
@@ -291,10 +293,9 @@ def descent():
 
         def body(_, carry):
             model, state = carry
-            moved, state, _ = optimizer.step(
-                model, state, jax.value_and_grad(objective, has_aux=True)
-            )
-            return jax.tree.map(lambda a, b: a + learning_rate * (b - a), model, moved), state
+            done = optimizer.step(model, state, jax.value_and_grad(objective, has_aux=True))
+            step = lambda a, b: a + learning_rate * (b - a)
+            return jax.tree.map(step, model, done.parameters), done.state
 
         last, _ = jax.lax.fori_loop(0, steps, body, (model, optimizer.init(model)))
         return stacked_residuals(problem, last, batch)

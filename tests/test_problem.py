@@ -13,6 +13,8 @@ from pinntk.domain import Box, Interval, Points, Random, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.problem import Problem, Sample, condition_key, relative_l2
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(5)
 LINE = Interval(x=(0.0, 1.0))
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))

@@ -247,9 +247,13 @@ def test_the_trained_model_is_that_of_the_newest_checkpoint(whole):
 # --- directories that are not as they should be -------------------------------------------------
 
 
+def copied(whole, tmp_path):
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
 @pytest.fixture
 def copy(whole, tmp_path):
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+    return copied(whole, tmp_path)
 
 
 def first_state(run):
@@ -270,7 +274,8 @@ def test_a_last_line_cut_short_is_left_out_and_repaired(copy, whole):
 
 
 @each("line", ["{", "5", '{"step": 1}', "\x00\x01"])
-def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(copy, line):
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(whole, tmp_path, line):
+    copy = copied(whole, tmp_path)
     file = copy / "history.jsonl"
     lines = file.read_text().split("\n")
     file.write_text("\n".join([*lines[:3], line, *lines[4:]]))
@@ -310,7 +315,8 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(copy):
         ),
     ],
 )
-def test_a_corrupt_configuration_is_refused(copy, content, text):
+def test_a_corrupt_configuration_is_refused(whole, tmp_path, content, text):
+    copy = copied(whole, tmp_path)
     (copy / "config.json").write_bytes(content)
     with pytest.raises(RunError, match=text):
         setup_of(copy)
@@ -333,7 +339,10 @@ def test_a_corrupt_configuration_is_refused(copy, content, text):
         (("setup", "training"), "steps", 7, r"another setup \(training.steps: 7, now 40000"),
     ],
 )
-def test_a_configuration_with_other_content_is_refused(copy, place, setting, value, text):
+def test_a_configuration_with_other_content_is_refused(
+    whole, tmp_path, place, setting, value, text
+):
+    copy = copied(whole, tmp_path)
     file = copy / "config.json"
     config = json.loads(file.read_text())
     inner = config
