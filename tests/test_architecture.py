@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
+from each import each
+
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pinntk"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -174,7 +178,7 @@ def test_the_list_of_late_imports_is_not_stale():
     assert set(LATE_IMPORTS) == there
 
 
-@pytest.mark.parametrize(
+@each(
     ("module", "code"),
     [
         ("kernel.spectrum", "from pinntk.training import train"),
@@ -270,7 +274,7 @@ def test_import_prints_nothing_and_loads_nothing_optional():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(
+@each(
     ("spoiler", "complaint"),
     [
         ("import matplotlib", "loaded"),

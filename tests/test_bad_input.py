@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from command import one_line, run_pinntk
+from each import each
 from pinntk.jacobian import memory
 
 FILE = """
@@ -308,26 +309,26 @@ RESIDUALS = {
 }
 
 
-@pytest.mark.parametrize("case", NAMES)
+@each("case", NAMES)
 def test_unknown_names_come_with_the_nearest_known_one(case):
     arguments, *words = NAMES[case]
     assert_refused(["train", *arguments], *words)
 
 
-@pytest.mark.parametrize("case", NUMBERS)
+@each("case", NUMBERS)
 def test_numbers_that_make_no_sense_are_refused(case, folder):
     arguments, *words = NUMBERS[case]
     assert_refused(["train", "poisson1d", *SMALL[:4], *arguments], *words)
     assert not (folder / "new").exists()
 
 
-@pytest.mark.parametrize("case", FILES)
+@each("case", FILES)
 def test_files_that_hold_no_problem_say_where_and_why(case):
     arguments, *words = FILES[case]
     assert_refused(["train", *arguments], *words)
 
 
-@pytest.mark.parametrize("name", RESIDUALS)
+@each("name", RESIDUALS)
 def test_residuals_that_cannot_be_used_name_their_condition(name):
     err = assert_refused(["train", f"mine.py:{name}"], RESIDUALS[name])
     assert err.startswith("Error: residual of condition 'inside': got ")
@@ -379,7 +380,7 @@ def test_json_that_cannot_be_written_is_refused_before_the_work(place):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "text"),
     [
         (["--budget", "3s"], "--budget: got 3s; expected 8s or more"),
@@ -392,8 +393,8 @@ def test_a_diagnosis_that_could_not_be_made_is_refused_before_the_work(options, 
     assert_refused(["diagnose", "poisson1d", *SMALL, *options], text)
 
 
-@pytest.mark.parametrize("command", ["resume", "report"])
-@pytest.mark.parametrize(
+@each("command", ["resume", "report"])
+@each(
     ("place", "text"),
     [
         ("nowhere", "nowhere: got no config.json; expected the directory of a run"),
@@ -412,7 +413,7 @@ def diverged(folder):
     return folder / "diverged", ended
 
 
-@pytest.mark.parametrize(
+@each(
     ("file", "content", "text"),
     [
         ("config.json", b"", "config.json: got a file that cannot be read"),

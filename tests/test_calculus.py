@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from numpy.polynomial import polynomial
 
+from each import each
 from helpers import ACTIVATIONS, NETWORKS, assert_close, nested
 from pinntk.calculus import Derivatives, Field, second_order
 from pinntk.errors import PinntkError
 from pinntk.nets import MLP
 from pinntk.program import merge_equal
+
+pytestmark = pytest.mark.fast
 
 XY = ("x", "y")
 POINT = np.array([0.3, -0.7])
@@ -67,13 +70,13 @@ def check_all(function, x, slopes=jax.jacrev):
 # Networks
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@each("activation", ACTIVATIONS)
 def test_derivatives_of_an_mlp_with_every_activation(activation, x64):
     model = MLP(2, width=3, depth=1, activation=ACTIVATIONS[activation], key=jax.random.key(0))
     check_all(model, point())
 
 
-@pytest.mark.parametrize(
+@each(
     ("network", "dtype"),
     [*((name, "float64") for name in NETWORKS), ("mlp", "float32")],
 )
@@ -273,7 +276,7 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@each("function", FUNCTIONS)
 def test_derivatives_of_a_function_with_other_steps(function, x64):
     check_all(function, point(), slopes=jax.jacfwd)  # loops have no reverse mode
 
@@ -410,7 +413,7 @@ def test_products_powers_and_quotients_of_fields_differentiate(x64):
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.array, jnp.asarray])
+@each("kind", [np.float32, np.float64, np.array, jnp.asarray])
 def test_coefficients_may_be_numbers_of_numpy_and_jax(kind):
     u = Field(lambda p: p[0] ** 2, XY)
     x = point("float32")
@@ -485,7 +488,7 @@ SCALED = {
 }
 
 
-@pytest.mark.parametrize("name", SCALED)
+@each("name", SCALED)
 def test_the_names_of_components_survive_arithmetic(name, x64):
     function, expected = SCALED[name]
     field = function(Field(lambda p: jnp.array([5.0, 7.0]) + 0 * p[0], XY, ("u", "v")))

@@ -13,9 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from pinntk.errors import RunError
 from pinntk.training import TrainState
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from pinntk.weighting import WeightingState
+
+pytestmark = pytest.mark.fast
 
 
 def state(seed=0, width=3):
@@ -25,8 +29,11 @@ def state(seed=0, width=3):
         step=jnp.asarray(7),
         parameters={"w": weights, "b": jnp.array([0.0, -0.0, 1e-42, 3e38])},
         optimizer=(jnp.asarray(3, jnp.int32), [weights**2]),
-        weights={"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)},
+        weighting=WeightingState(
+            {"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)}, jnp.asarray(0.5)
+        ),
         batch={"boundary": jnp.linspace(0, 1, 4)},
+        status=jnp.asarray(0, jnp.int32),
     )
 
 
@@ -97,7 +104,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@each("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, damage):
     break_it, word = DAMAGES[damage]
     save_checkpoint(tmp_path, state(1), 10, 1.0)
@@ -124,18 +131,20 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
         load_checkpoint(tmp_path / "never", state())
 
 
-@pytest.mark.parametrize(
+@each(
     ("other", "text"),
     [
         (lambda s: s._replace(parameters={"w": s.parameters["w"]}), "another problem or network"),
-        (lambda s: s._replace(weights={**s.weights, "more": jnp.ones(())}), "another problem"),
+        (
+            lambda s: s._replace(weighting=WeightingState({**s.weights, "more": jnp.ones(())})),
+            "another problem",
+        ),
         (lambda s: state(width=4), r"parameters.*shape \(2, 3\).*expected shape \(2, 4\)"),
         (
             lambda s: s._replace(step=jnp.asarray(1.0)),
             "step of shape .* dtype int32; expected .* float32",
         ),
     ],
-    ids=["missing array", "extra array", "shape", "dtype"],
 )
 def test_arrays_of_another_network_are_refused(tmp_path, other, text):
     save_checkpoint(tmp_path, state(), 1, 0.0)

@@ -16,6 +16,7 @@ import warnings
 import pytest
 
 from command import one_line, run_pinntk
+from each import each
 from pinntk.cli import app as commands
 from pinntk.cli.doctor import destination
 from pinntk.cli.options import Options, parse_budget, parse_numbers
@@ -88,7 +89,7 @@ def test_list_shows_every_problem_with_its_conditions_and_presets():
             assert word in ("default", "natural-gradient") or word in out
 
 
-@pytest.mark.parametrize("command", ["list", "diagnose", "train", "resume", "report"])
+@each("command", ["list", "diagnose", "train", "resume", "report"])
 def test_every_command_has_help(command):
     code, out, _ = run_pinntk(command, "--help")
     assert code == 0
@@ -379,7 +380,7 @@ def test_options_override_the_preset(monkeypatch, tmp_path):
     assert changed.network == paper.network.replace(width=8)
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "weights"),
     [
         ([], None),
@@ -393,7 +394,7 @@ def test_weights_are_repeated_or_separated_by_commas(options, weights):
     assert parse_numbers("weight", "--weights", options) == weights
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "seconds"),
     [("60s", 60), ("90", 90), ("5min", 300), ("1.5 h", 5400), (" 2h ", 7200), ("0.5s", 0.5)],
 )

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import pinntk as pk
 from command import one_line, run_pinntk
+from each import each
 from helpers import assert_close, mlp, sample
 from pinntk.cli.origin import setup_of
 from pinntk.errors import PinntkError, ResidualError
@@ -122,8 +123,8 @@ def test_a_coefficient_field_has_values_and_derivatives(x64):
     )
 
 
-@pytest.mark.parametrize("form", ["factored", "implicit"])
-@pytest.mark.parametrize("make", [lambda: heat({"kappa": pk.Positive(0.7)}), diffusion])
+@each("form", ["factored", "implicit"])
+@each("make", [lambda: heat({"kappa": pk.Positive(0.7)}), diffusion])
 def test_every_form_of_the_jacobian_has_the_coefficients(make, form, x64):
     problem = make()
     d = len(problem.domain.coordinates)
@@ -240,7 +241,7 @@ def test_a_derivative_has_no_coefficients():
         field.d("x").coefficient("kappa")
 
 
-@pytest.mark.parametrize("start", ["much", float("nan"), None, [1.0, float("inf")]])
+@each("start", ["much", float("nan"), None, [1.0, float("inf")]])
 def test_a_start_is_a_finite_number(start):
     with pytest.raises(PinntkError, match="kappa"):
         heat({"kappa": start})

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import sample
 from pinntk.conditions import (
     Condition,
@@ -19,6 +20,8 @@ from pinntk.conditions import (
 from pinntk.domain import Box, Interval, Points, Random, Sobol, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.problem import Problem
+
+pytestmark = pytest.mark.fast
 
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 2.0))
 DOMAIN = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -161,7 +164,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@each("case", CASES)
 def test_the_residual_vanishes_on_its_function_and_not_on_another(case, x64):
     condition, domain, fields, right, wrong = CASES[case]
     problem = Problem("p", domain, [condition], fields)
@@ -175,9 +178,7 @@ def test_the_residual_vanishes_on_its_function_and_not_on_another(case, x64):
     assert np.max(np.abs(bad)) > 1e-2
 
 
-@pytest.mark.parametrize(
-    ("order", "components", "rows"), [(0, 1, 1), (1, 1, 2), (2, 1, 3), (1, 2, 4)]
-)
+@each(("order", "components", "rows"), [(0, 1, 1), (1, 1, 2), (2, 1, 3), (1, 2, 4)])
 def test_a_periodic_condition_has_a_row_for_each_derivative_and_component(order, components, rows):
     fields = ("u", "v")[:components]
     problem = Problem("p", RING, [periodic("c", RING, "x", 3, order=order)], fields)
@@ -212,14 +213,14 @@ def test_options_reach_the_condition():
 # Bad input
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a-b", "r/1", "_"])
+@each("name", ["", "a b", "a-b", "r/1", "_"])
 def test_a_bad_name_is_refused(name):
     with pytest.raises(PinntkError) as error:
         dirichlet(name, SQUARE, 0.0, 3)
     assert str(error.value) == f"name: got {name}; expected letters, digits and underscores."
 
 
-@pytest.mark.parametrize("points", [0, -3, 2.0, True, "10", None])
+@each("points", [0, -3, 2.0, True, "10", None])
 def test_a_bad_count_names_the_condition(points):
     with pytest.raises(
         PinntkError, match=r"points of condition 'wall': got .*a whole number, 1 or more"

@@ -12,6 +12,7 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import LinearModel, poisson_case
 from pinntk.conditions import Condition, dirichlet
 from pinntk.diagnosis import diagnose, forecast
@@ -350,7 +351,7 @@ def test_a_model_of_one_s_own_is_diagnosed_in_the_training_that_is_given(name):
 # --- small things ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("share", "text"),
     [
         *((0.0, "0%"), (1e-6, "0%"), (0.0123, "1.2%"), (0.53, "53%"), (0.99, "99%")),

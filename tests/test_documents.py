@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pinntk
+from each import each
 from pinntk.cli.app import app
 from pinntk.cli.loading import load
 from pinntk.errors import PinntkError
@@ -188,7 +189,7 @@ def check_command(command: str, files: set[str]) -> None:
             load(str(ROOT / words[0]) if ".py:" in words[0] else words[0], preset)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
+@each("page", PAGES)
 def test_commands_on_the_page_exist(page):
     files = {block.title for block in blocks(page) if block.title} | {"path/to/file.py"}
     for command in commands_in(page):
@@ -200,7 +201,7 @@ def test_the_readme_shows_every_command():
     assert shown == set(COMMANDS)
 
 
-@pytest.mark.parametrize(
+@each(
     "command",
     [
         "pinntk diagnoze poisson1d",
@@ -246,7 +247,7 @@ def broken_links(text: str, folder: Path) -> list[str]:
     return broken
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
+@each("page", PAGES)
 def test_links_resolve(page):
     assert not broken_links(page.read_text(), page.parent)
 
@@ -288,8 +289,9 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for line in lines if not line.startswith("pinntk")]
 
 
-def test_constraints_pin_what_the_package_asks_for():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-newest.txt"])
+def test_constraints_pin_what_the_package_asks_for(file):
+    lines = (ROOT / file).read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
     pins = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lines)}
     assert len(pins) == len(lines)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
+from each import each
 from pinntk.domain import (
     Box,
     Interval,
@@ -18,6 +19,8 @@ from pinntk.domain import (
     Union,
 )
 from pinntk.errors import PinntkError
+
+pytestmark = pytest.mark.fast
 
 KEY = jax.random.key(7)
 SAMPLERS = {
@@ -40,7 +43,7 @@ def draw(region, sampler, n):
 # Samplers
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@each("name", SAMPLERS)
 def test_a_sampler_fills_the_unit_cube_and_repeats_itself(name):
     sampler = SAMPLERS[name]
     points = sampler.sample(KEY, 16, 3)
@@ -213,7 +216,7 @@ def test_a_space_time_has_a_first_instant_and_walls():
     assert [part.fixed for part in volume.walls("y").parts] == [{"y": 0.0}, {"y": 1.0}]
 
 
-@pytest.mark.parametrize(
+@each(
     ("face", "normal"),
     [({"x": 0}, [-1, 0]), ({"x": 2}, [1, 0]), ({"y": 0}, [0, -1]), ({"y": 1}, [0, 1])],
 )
@@ -240,7 +243,7 @@ def test_a_corner_takes_the_normal_of_the_first_part_and_a_point_inside_none():
 # Unions
 
 
-@pytest.mark.parametrize(
+@each(
     ("n", "shares", "counts"),
     [
         (6, None, [2, 2, 2]),
@@ -297,7 +300,7 @@ def test_the_number_of_given_points_cannot_be_changed():
     assert message(error) == "points: got 5; expected 3, as many as were given."
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 3), (0, 2), (2, 2, 2)])
+@each("shape", [(4,), (4, 3), (0, 2), (2, 2, 2)])
 def test_points_of_the_wrong_shape_are_refused(shape):
     with pytest.raises(PinntkError) as error:
         Points(np.zeros(shape), ("x", "t"))
@@ -321,9 +324,7 @@ def test_points_that_are_not_finite_are_counted(bad):
 # Bad input
 
 
-@pytest.mark.parametrize(
-    "pair", [(1.0, 0.0), (1.0, 1.0), (0.0, np.inf), (np.nan, 1.0), (0.0,), 3.0, "ab", None]
-)
+@each("pair", [(1.0, 0.0), (1.0, 1.0), (0.0, np.inf), (np.nan, 1.0), (0.0,), 3.0, "ab", None])
 def test_bad_bounds_are_named(pair):
     with pytest.raises(PinntkError) as error:
         Box(x=(0.0, 1.0), y=pair)
@@ -386,9 +387,7 @@ def test_a_union_needs_parts_of_the_same_coordinates():
         Union([Box(x=(0, 1), y=(0, 1)), Box(y=(0, 1), x=(0, 1))])
 
 
-@pytest.mark.parametrize(
-    "shares", [[1], [1, 0], [1, -2], [1, 2, 3], [1.5, 1], [True, 1], ["a", "b"], 3]
-)
+@each("shares", [[1], [1, 0], [1, -2], [1, 2, 3], [1.5, 1], [True, 1], ["a", "b"], 3])
 def test_bad_shares_are_refused(shares):
     with pytest.raises(PinntkError, match=r"shares: got .*expected 2 positive numbers"):
         Union([Box(x=(0, 1)), Box(x=(1, 2))], shares)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import LinearModel, mlp
 from pinntk.conditions import Condition, dirichlet, initial_value, observations
 from pinntk.diagnosis.baseline import ROWS, extrapolated, rows_of, run_baseline
@@ -129,7 +130,7 @@ def rod(points=16, **options):
     return Problem("rod", domain, [ends, inside], solution=lambda x: x[0] ** 2)
 
 
-@pytest.mark.parametrize(
+@each(
     "changes",
     [
         {},
@@ -137,7 +138,6 @@ def rod(points=16, **options):
         {"resampling": ResidualAdaptive(every=5)},
         {"resampling": ProgressivePoints(every=10)},
     ],
-    ids=["plain", "weights", "by residual", "growing"],
 )
 def test_the_baseline_takes_the_steps_of_train(changes):
     problem, training = rod(), PLAN.replace(**changes)

@@ -14,6 +14,8 @@ from pinntk.cli.loading import load
 from pinntk.diagnosis.trials import choose
 from pinntk.training import resume_run, start_run
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SMALL = ["--width", "6", "--depth", "1", "--points", "residual=16", "--log-every", "5"]
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import CASES, assert_close, double_case, poisson, sample
 from pinntk.errors import PinntkError
 from pinntk.jacobian import (
@@ -35,8 +36,8 @@ def wide(name):
     return case.problem, model, batch
 
 
-@pytest.mark.parametrize("form", ["factored", "implicit"])
-@pytest.mark.parametrize("name", CASES)
+@each("form", ["factored", "implicit"])
+@each("name", CASES)
 def test_every_form_agrees_with_the_dense_one(name, form, x64):
     problem, model, batch = wide(name)
     parameters = trainable(model)[0]

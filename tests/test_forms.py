@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import CASES, NETWORKS, assert_close, double_case, poisson, sample, wave
 from pinntk.jacobian import (
     FORMS,
@@ -120,9 +121,7 @@ def other_points(batch):
     return {n: Sample(0.1 + 0.8 * s.points, s.targets) for n, s in batch.items()}
 
 
-@pytest.mark.parametrize(
-    ("name", "form"), [("wave", "factored"), *(("cauchy_riemann", form) for form in FORMS)]
-)
+@each(("name", "form"), [("wave", "factored"), *(("cauchy_riemann", form) for form in FORMS)])
 def test_identities(name, form, x64, all_products_factored):
     case, batch = double_case(name)
     problem, model = CASES[name]().problem, case.model
@@ -165,7 +164,7 @@ def test_identities(name, form, x64, all_products_factored):
     )
 
 
-@pytest.mark.parametrize(("rows", "tiles"), [(1, 1), (9, 2), (10_000, 1)])
+@each(("rows", "tiles"), [(1, 1), (9, 2), (10_000, 1)])
 def test_tiles_of_any_size_give_the_same(rows, tiles, x64, monkeypatch, all_products_factored):
     """One point at a time, a remainder, and one tile for all; also between two sets of points."""
     case, batch = double_case("wave")
@@ -184,8 +183,8 @@ def test_tiles_of_any_size_give_the_same(rows, tiles, x64, monkeypatch, all_prod
     assert_close(crossed, expected_crossed)
 
 
-@pytest.mark.parametrize("rows", [3, 300])
-@pytest.mark.parametrize("columns", [5, 2048, 2500])
+@each("rows", [3, 300])
+@each("columns", [5, 2048, 2500])
 def test_a_matrix_times_its_transpose(rows, columns, x64):
     """In blocks and in groups of columns, with a remainder and without, against NumPy."""
     left = np.random.default_rng(rows).normal(size=(rows, columns))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pinntk as pk
+from each import each
 from pinntk.domain import Box
 from pinntk.errors import PinntkError
 from pinntk.jacobian import cast
@@ -34,7 +35,7 @@ def test_the_library_has_problems_with_hard_conditions():
     assert {"burgers1d", "kdv1d", "allen_cahn1d", "convection1d"} <= set(WITH_HARD_FORM)
 
 
-@pytest.mark.parametrize("name", WITH_HARD_FORM)
+@each("name", WITH_HARD_FORM)
 def test_hard_conditions_hold_for_a_network_that_has_not_been_trained(x64, name):
     """To rounding: derivatives of up to second order of waves sum some ten terms of size 10²."""
     problem, used, model, batch = build(name, True)
@@ -129,7 +130,7 @@ def test_the_network_of_the_natural_gradient_is_small_and_can_be_changed():
         pk.natural_setup(kdv1d(), points={"residul": 3})
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@each("name", PROBLEMS)
 def test_the_library_s_settings_for_the_natural_gradient_have_enough_points(name):
     """More residuals than parameters, so that no bare run begins with a warning; float64."""
     setup = PROBLEMS[name].presets["natural-gradient"]()

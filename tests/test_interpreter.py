@@ -19,6 +19,8 @@ from pinntk.program import (
     with_plain_operands,
 )
 
+pytestmark = pytest.mark.fast
+
 TABLE = np.arange(1.0, 5001.0, dtype=np.float32)  # too large to be written into a program
 NETWORK = mlp(jax.random.key(0))
 

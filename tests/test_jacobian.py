@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import CASES, assert_close, double_case, double_jacobian, frozen, mlp, poisson
 from pinntk.errors import MemoryLimitError
 from pinntk.jacobian import (
@@ -23,8 +24,10 @@ from pinntk.jacobian import (
 from pinntk.kernel import tangent_kernel
 from pinntk.problem import Problem, Sample
 
+pytestmark = pytest.mark.fast
 
-@pytest.mark.parametrize("name", CASES)
+
+@each("name", CASES)
 def test_rows_are_plain_gradients_in_the_order_of_points_then_components(name, x64):
     case, batch = double_case(name)
     parameters, rest = trainable(case.model)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import mlp
 from pinntk.conditions import Condition, initial_value
 from pinntk.diagnosis import FINDINGS, AbstractFinding, Found, Severity
@@ -23,6 +24,8 @@ from pinntk.domain import SpaceTime
 from pinntk.optim import adam
 from pinntk.problem import Problem
 from pinntk.training import Drawn, Setup, Training
+
+pytestmark = pytest.mark.fast
 
 KEY = jax.random.key(0)
 
@@ -96,7 +99,7 @@ def test_a_direction_of_time_must_be_one():
     assert first(with_profiles([30, 30, 30, 1, 1]))[0] == Causality.name
 
 
-@pytest.mark.parametrize(
+@each(
     ("ratios", "name", "confidence"),
     [
         ([30, 30, 2, 2, 2], Causality.name, 0.4),  # two draws in five
@@ -113,7 +116,7 @@ def test_a_second_look_where_nothing_else_explains_the_error(ratios, name, confi
     assert first(with_profiles(ratios, error=0.01))[0] == HEALTHY
 
 
-@pytest.mark.parametrize(
+@each(
     ("size", "error", "severity"),
     [
         (30.0, 0.5, Severity.SEVERE),  # beyond an order, and not reached

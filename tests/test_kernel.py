@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import (
     CASES,
     LinearModel,
@@ -36,6 +37,8 @@ from pinntk.kernel import (
 from pinntk.optim import gradient_descent
 from pinntk.problem import Problem, Sample
 
+pytestmark = pytest.mark.fast
+
 LINE = Interval(x=(0.0, 1.0))
 
 
@@ -55,7 +58,7 @@ def stacked_residuals(problem, model, batch):
 # The matrix
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_the_kernel_is_that_of_finite_differences(name, x64):
     case, batch = double_case(name)
     parameters, rest = trainable(case.model)
@@ -75,7 +78,7 @@ def test_the_kernel_is_that_of_finite_differences(name, x64):
     np.testing.assert_allclose(kernel(name).matrix, expected, rtol=0, atol=1e-8 * expected.max())
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_the_kernel_is_symmetric_and_positive_semidefinite(name):
     matrix = kernel(name).matrix
     assert matrix.dtype == np.float64
@@ -84,7 +87,7 @@ def test_the_kernel_is_symmetric_and_positive_semidefinite(name):
     assert eigenvalues[0] > -len(matrix) * np.finfo(np.float64).eps * eigenvalues[-1]
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_blocks_tile_the_matrix_by_name(name, x64):
     case, _ = double_case(name)
     k = kernel(name)
@@ -117,7 +120,7 @@ def test_permuted_points_permute_rows_and_columns(x64):
     assert_close(permuted, kernel("cauchy_riemann").matrix[np.ix_(rows, rows)])
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_traces_and_rates(name):
     k = kernel(name)
     for condition, count in k.rows.items():
@@ -290,10 +293,9 @@ def descent():
 
         def body(_, carry):
             model, state = carry
-            moved, state, *_ = optimizer.step(
-                model, state, jax.value_and_grad(objective, has_aux=True)
-            )
-            return jax.tree.map(lambda a, b: a + learning_rate * (b - a), model, moved), state
+            done = optimizer.step(model, state, jax.value_and_grad(objective, has_aux=True))
+            step = lambda a, b: a + learning_rate * (b - a)
+            return jax.tree.map(step, model, done.parameters), done.state
 
         last, _ = jax.lax.fori_loop(0, steps, body, (model, optimizer.init(model)))
         return stacked_residuals(problem, last, batch)
@@ -301,7 +303,7 @@ def descent():
     return lambda rate, steps: k.root_weights(WEIGHTS) * np.asarray(run(rate, steps))
 
 
-@pytest.mark.parametrize(("share", "steps"), [(0.2, 1), (0.2, 7), (0.8, 4), (0.8, 5)])
+@each(("share", "steps"), [(0.2, 1), (0.2, 7), (0.8, 4), (0.8, 5)])
 def test_every_mode_decays_as_predicted(share, steps, x64):
     """With weights and unequal N_k: mode i keeps (1 − 2ημ_i)ⁿ of itself; share is ημ_max."""
     *_, modes = linear_setting()

@@ -16,6 +16,8 @@ from pinntk.paper.lemma import Config, claims, gradient_flow
 from pinntk.problem import Problem
 from pinntk.training import progress_bar
 
+pytestmark = pytest.mark.slow
+
 ROD = Interval(x=(0.0, 1.0))
 
 
@@ -37,7 +39,6 @@ def test_the_flow_of_a_linear_model_is_its_exponential(x64):
         assert np.abs(np.asarray(problem.residuals(at, batch)["r"]) - twice).max() > 1e-2
 
 
-@pytest.mark.slow
 def test_the_lemma_for_a_nonlinear_problem(tmp_path):
     config = Config(("burgers1d",), width=6, points=4, times=1, horizon=1.0)
     found = lemma.run(config, tmp_path, lambda steps, label: progress_bar(steps, label=label))

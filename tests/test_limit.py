@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from each import each
 from helpers import assert_close
 from pinntk.conditions import Condition
 from pinntk.domain import Box
@@ -35,8 +36,8 @@ def by_quadrature(function, a, b, c, order=400):
     return np.sum(np.outer(weights, weights) * np.asarray(function(u)) * np.asarray(function(v)))
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
-@pytest.mark.parametrize("kind", FUNCTIONS)
+@each("covariance", COVARIANCES)
+@each("kind", FUNCTIONS)
 def test_expectations(kind, covariance, x64):
     function = FUNCTIONS[kind]
     slope = jax.vmap(jax.vmap(jax.grad(function)))
@@ -47,7 +48,7 @@ def test_expectations(kind, covariance, x64):
     assert abs(float(found.values(a, b, 0.9 * c)) - by_quadrature(function, *covariance)) > 1e-3
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@each("covariance", COVARIANCES)
 def test_derivatives_of_the_quadrature_are_those_of_the_integral(covariance, x64):
     """Of second order along the line a + x², b + x², c + x², through c² = ab as anywhere else."""
 
@@ -123,7 +124,7 @@ def mean_error(limit, found):
     return error, expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("problem", "activation", "depth"),
     [(poisson1d, Sine(), 2), (wave1d, Erf(), 1)],
 )
@@ -186,9 +187,7 @@ def test_the_kernel_is_symmetric_and_repeats_repeated_points(x64):
         assert_close(more.block(name)[3], more.block(name)[0])
 
 
-@pytest.mark.parametrize(
-    ("problem", "name"), [(lambda: burgers1d(nu=0.1), "residual"), (taylor_green2d, "momentum")]
-)
+@each(("problem", "name"), [(lambda: burgers1d(nu=0.1), "residual"), (taylor_green2d, "momentum")])
 def test_a_nonlinear_residual_is_named(problem, name):
     problem = problem()
     batch = first_points(problem.sample(jax.random.key(0)), 3)

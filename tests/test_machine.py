@@ -7,7 +7,10 @@ import jax
 import psutil
 import pytest
 
+from each import each
 from pinntk.jacobian import available_memory, machine, total_memory
+
+pytestmark = pytest.mark.fast
 
 MACHINE = types.SimpleNamespace(total=64_000_000_000, available=50_000_000_000)
 
@@ -50,7 +53,7 @@ def test_a_gpu_has_its_own_memory(host, monkeypatch):
     assert available_memory() == 10e9
 
 
-@pytest.mark.parametrize("stats", [None, {}, {"bytes_in_use": 7}, {"bytes_limit": 0}])
+@each("stats", [None, {}, {"bytes_in_use": 7}, {"bytes_limit": 0}])
 def test_a_device_without_a_limit_uses_the_machine_s(host, monkeypatch, stats):
     monkeypatch.setattr(machine, "device_in_use", lambda: Device(stats))
     assert total_memory() == 64e9
@@ -84,7 +87,7 @@ NO_PATH = {
 AROUND = {**V2, "sys/fs/cgroup/user/memory.max": "4000000000", "sys/fs/cgroup/user/memory.stat": ""}
 
 
-@pytest.mark.parametrize(
+@each(
     ("files", "total", "available"),
     [
         (V2, 8e9, 5.5e9),
@@ -95,10 +98,10 @@ AROUND = {**V2, "sys/fs/cgroup/user/memory.max": "4000000000", "sys/fs/cgroup/us
         ({**V2, "sys/fs/cgroup/user/task/memory.max": "max"}, 64e9, 50e9),
         ({"proc/self/cgroup": "0::/user/task"}, 64e9, 50e9),
     ],
-    ids=["v2", "v1", "host_path", "no_path", "around", "no_limit", "no_files"],
 )
-def test_a_container_grants_a_part(host, files, total, available):
-    write(host, files)
+def test_a_container_grants_a_part(host, monkeypatch, tmp_path, files, total, available):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    write(tmp_path, files)
     assert total_memory() == total
     assert available_memory() == available
 

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import assert_close, mlp
 from pinntk.program import Multiple, evaluate, scaled
 from programs import plan_of, setting
+
+pytestmark = pytest.mark.fast
 
 W = np.random.default_rng(0).normal(size=(3, 3))
 X, Y = np.random.default_rng(1).normal(size=(2, 3))
@@ -44,7 +47,7 @@ def outputs(function):
     return evaluate(closed, [X, Y])
 
 
-@pytest.mark.parametrize("name", PROPORTIONAL)
+@each("name", PROPORTIONAL)
 def test_proportional_values_share_their_base(name, x64):
     *_, factor = PROPORTIONAL[name](X, Y)
     first, second = outputs(lambda x, y: PROPORTIONAL[name](x, y)[:2])
@@ -54,7 +57,7 @@ def test_proportional_values_share_their_base(name, x64):
         assert_close(scaled(found), expected)
 
 
-@pytest.mark.parametrize("name", DIFFERENT)
+@each("name", DIFFERENT)
 def test_other_values_do_not(name, x64):
     first, second = outputs(DIFFERENT[name])
     assert second.base is not first.base

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import CASES, LinearModel, mlp, poisson, sample, train_with, wave
 from pinntk.conditions import Condition
 from pinntk.domain import Interval
@@ -66,9 +67,7 @@ def ridge(j, r, mu):
     return np.linalg.lstsq(rows, -np.concatenate([r, np.zeros(j.shape[1])]), rcond=None)[0]
 
 
-@pytest.mark.parametrize(
-    ("name", "solver"), [*(("poisson", solver) for solver in SPACES), ("wave", "residuals")]
-)
+@each(("name", "solver"), [*(("poisson", solver) for solver in SPACES), ("wave", "residuals")])
 def test_a_step_is_the_regularised_least_squares_solution(x64, name, solver):
     objective, parameters, r, j = prepared(name)
     optimizer = NaturalGradient(acceleration=False, solver=SPACES[solver])
@@ -363,7 +362,7 @@ def test_an_overfitted_residual_is_said(x64):
     assert many.notes == ()
 
 
-@pytest.mark.parametrize(
+@each(
     ("make", "argument"),
     [
         (lambda: NaturalGradient(damping=0.0), "damping"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import NETWORKS, assert_close
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
@@ -20,12 +21,14 @@ from pinntk.nets import (
     lecun,
 )
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(0)
 POINT = np.array([0.3, -0.7], np.float32)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("out", [None, 1, 3])
+@each("network", NETWORKS)
+@each("out", [None, 1, 3])
 def test_the_output_is_a_scalar_or_a_vector(network, out):
     model = NETWORKS[network](KEY, 2, out)
     shape = jax.eval_shape(model, POINT)
@@ -33,7 +36,7 @@ def test_the_output_is_a_scalar_or_a_vector(network, out):
     assert shape.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@each("network", NETWORKS)
 def test_the_same_key_gives_the_same_network(network):
     first, again, other = (jax.tree.leaves(NETWORKS[network](jax.random.key(i))) for i in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -59,7 +62,7 @@ def drawn(parametrization, fan_in=300, fan_out=100):
     return np.asarray(weight), np.asarray(parametrization.bias(bias_key, 20_000))
 
 
-@pytest.mark.parametrize(
+@each(
     ("parametrization", "weight_variance", "bias_variance", "factor"),
     [
         (StandardParametrization(), 2 / 400, 0.0, 1.0),
@@ -67,7 +70,6 @@ def drawn(parametrization, fan_in=300, fan_out=100):
         (StandardParametrization(glorot, bias_std=0.1), 2 / 400, 0.01, 1.0),
         (NTKParametrization(), 1.0, 1.0, 300**-0.5),
     ],
-    ids=["glorot", "lecun", "biased", "ntk"],
 )
 def test_draws_have_the_stated_variance(parametrization, weight_variance, bias_variance, factor):
     weight, bias = drawn(parametrization)
@@ -173,7 +175,7 @@ def test_scaling_acts_before_the_network_and_keeps_the_dtype():
     assert parameter_count(scaled) == parameter_count(plain)
 
 
-@pytest.mark.parametrize("scale", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, float("nan"))])
+@each("scale", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, float("nan"))])
 def test_a_bad_scale_is_refused(scale):
     with pytest.raises(PinntkError, match=r"scale: .*one positive number per coordinate"):
         InputScaling((0.0, 0.0), scale)
@@ -203,15 +205,15 @@ def test_frequencies_are_not_trained():
     assert jnp.any(slopes.layers[0].weight != 0.0)
 
 
-@pytest.mark.parametrize("features", [0, 1, 5, -2])
+@each("features", [0, 1, 5, -2])
 def test_the_number_of_features_is_even(features):
     with pytest.raises(PinntkError, match=f"features: got {features}; expected an even number"):
         FourierFeatures(2, features, scale=1.0, key=KEY)
 
 
-@pytest.mark.parametrize("network", [MLP, ModifiedMLP])
-@pytest.mark.parametrize("argument", ["in_size", "out_size", "width", "depth"])
-@pytest.mark.parametrize("value", [0, -1, 2.5])
+@each("network", [MLP, ModifiedMLP])
+@each("argument", ["in_size", "out_size", "width", "depth"])
+@each("value", [0, -1, 2.5])
 def test_bad_sizes_are_named(network, argument, value):
     sizes = {"in_size": 2, "out_size": 1, "width": 3, "depth": 1, argument: value}
     with pytest.raises(PinntkError) as error:

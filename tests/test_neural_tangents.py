@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import assert_close
 from pinntk.conditions import Condition
 from pinntk.domain import SpaceTime
@@ -56,9 +57,7 @@ def wave(u, x):
     return (u.d("t", "t") - 4 * u.d("x", "x"))(x)
 
 
-@pytest.mark.parametrize(
-    ("form", "counted"), [*((form, False) for form in FORMS), ("factored", True)]
-)
+@each(("form", "counted"), [*((form, False) for form in FORMS), ("factored", True)])
 def test_kernels_of_values_and_residuals(form, counted, x64):
     assert_close(kernel(value, "scalar", form, counted=counted), STORED["value"][..., 0, 0])
     assert_close(kernel(wave, "scalar", form, counted=counted), STORED["wave"][..., 0, 0])

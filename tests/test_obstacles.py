@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from each import each
 from helpers import assert_close, mlp
 from pinntk.errors import ResidualError
 from pinntk.jacobian import diagonal, factored, gram, implicit, vjp
 from programs import Model, always_factored, assert_same, kernel, lift, parameters, setting
+
+pytestmark = pytest.mark.fast
 
 MODEL = mlp(jax.random.key(0))
 
@@ -104,8 +107,8 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("residual", REFUSED, ids=lambda r: r.__name__)
+@each("action", ACTIONS)
+@each("residual", REFUSED)
 def test_what_reverse_mode_cannot_do_is_said_with_a_fix(residual, action):
     got, fix = REFUSED[residual]
     problem, batch = setting({"pde": residual})

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from each import each
 from helpers import assert_close
 from pinntk.errors import PinntkError
 from pinntk.optim import (
@@ -20,6 +21,8 @@ from pinntk.optim import (
     gradient_descent,
     rate_of,
 )
+
+pytestmark = pytest.mark.fast
 
 MATRIX = np.array([[3.0, 1.0], [1.0, 2.0]])
 START = np.array([1.0, -2.0])
@@ -159,8 +162,8 @@ def test_adam_s_default_learning_rate():
     assert rate_of(adam()) == pytest.approx(1e-3, rel=1e-6)
 
 
-@pytest.mark.parametrize("make", [adam, gradient_descent, ExponentialDecay])
-@pytest.mark.parametrize("rate", [0.0, -1e-3, 1e-60, float("nan"), float("inf"), "1e-3", None])
+@each("make", [adam, gradient_descent, ExponentialDecay])
+@each("rate", [0.0, -1e-3, 1e-60, float("nan"), float("inf"), "1e-3", None])
 def test_a_bad_learning_rate_is_named(make, rate):
     with pytest.raises(PinntkError) as error:
         make(rate)
@@ -171,7 +174,7 @@ def test_a_bad_learning_rate_is_named(make, rate):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "decay",
     [
         {"decay_rate": 0.9},
@@ -181,7 +184,6 @@ def test_a_bad_learning_rate_is_named(make, rate):
         {"decay_rate": float("nan"), "decay_steps": 100},
         {"decay_rate": 0.9, "decay_steps": 0},
     ],
-    ids=str,
 )
 def test_a_bad_decay_is_named(decay):
     with pytest.raises(PinntkError, match=r"decay_rate, decay_steps: got .*both or neither"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pinntk as pk
+from each import each
 from pinntk.diagnosis import measures, views
 from pinntk.diagnosis.contradiction import find_clash
 from pinntk.diagnosis.subject import Draw, JaxSubject
@@ -124,7 +125,7 @@ def test_the_measure_of_an_annulus_is_its_area():
     assert box != pytest.approx(AREA, rel=0.5)  # control: the bounding box is another thing
 
 
-@pytest.mark.parametrize(
+@each(
     ("region", "dimension", "measure"),
     [
         (pk.Box(x=(0, 2), y=(0, 3)), 2, 6.0),
@@ -170,7 +171,7 @@ def test_bounds_are_those_of_faces_points_and_unions():
     assert RING.bounds == {"x": (-2.0, 2.0), "y": (-2.0, 2.0)}
 
 
-@pytest.mark.parametrize(
+@each(
     ("where", "domain", "fills"),
     [
         (RING, RING, True),
@@ -285,7 +286,7 @@ def test_a_condition_beyond_a_region_of_ones_own_is_refused():
         pk.Problem("p", RING, [pk.observations("o", RING, [[1.5, 0], [0.5, 0]], np.zeros(2))])
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "words"),
     [
         ({"lower": (1.0,)}, "lower of Ring: got (1.0,); expected 2 finite numbers, one for each of x, y"),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from each import each
 from pinntk.errors import PinntkError
 from pinntk.report.page import render, write_page
 from pinntk.report.page_figure import logarithmic_ticks
@@ -340,7 +341,7 @@ def test_a_record_of_another_kind_is_an_error(bare_record, tmp_path):
 # --- words ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "text"),
     [
         (None, "–"),
@@ -380,7 +381,7 @@ def test_thinning_keeps_the_ends():
     np.testing.assert_array_equal(thinned(3, 30), [0, 1, 2])
 
 
-@pytest.mark.parametrize(("bottom", "top"), [(0.28, 2.9), (0.02, 1.5), (1e-12, 1e8), (1e-3, 2.0)])
+@each(("bottom", "top"), [(0.28, 2.9), (0.02, 1.5), (1e-12, 1e8), (1e-3, 2.0)])
 def test_a_logarithmic_axis_has_some_ticks_but_not_many(bottom, top):
     ticks, _ = logarithmic_ticks(bottom, top)
     assert 2 <= len(ticks) <= 7

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import pinntk as pk
 from command import one_line, run_pinntk
+from each import each
 from helpers import assert_close
 from pinntk.errors import PinntkError, PinntkWarning, RunError
 from pinntk.jacobian import trainable
@@ -26,6 +27,8 @@ from pinntk.paper.wave import RULES, setup_of
 from pinntk.training import Observer, member_model, progress_bar, start_run, trained_model
 from pinntk.weighting import Fixed, NTKWeights
 
+pytestmark = pytest.mark.slow
+
 QUIET = lambda steps, label: progress_bar(steps, label=label)
 
 
@@ -38,7 +41,7 @@ def small_setup(rate=1e-4, dtype="float32", **changes):
 # --- claims ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("measured", "holds"),
     [(1.0, True), (2.0, True), (0.99, False), (2.01, False), (math.nan, False)],
 )
@@ -78,7 +81,7 @@ def test_models_are_those_of_their_seeds_on_the_points_of_the_first():
     assert eqx.tree_equal(setup.start(0).batch, batch)
 
 
-@pytest.mark.parametrize("weighting", [Fixed(), NTKWeights(every=7)], ids=["fixed", "ntk"])
+@each("weighting", [Fixed(), NTKWeights(every=7)])
 def test_trainings_at_once_equal_trainings_one_by_one(weighting, x64):
     setup = small_setup(weighting=weighting, dtype="float64")
     problem = setup.problem
@@ -262,7 +265,6 @@ def test_the_command_line_refuses_what_it_does_not_know(tmp_path):
         assert "Traceback" not in err
 
 
-@pytest.mark.slow
 def test_a_small_wave_run_gives_its_three_figures(tmp_path):
     found = {
         m.experiment.name: m for m in reproduce(["fig6", "fig7", "fig8"], "smoke", tmp_path, QUIET)
@@ -276,7 +278,7 @@ def test_a_small_wave_run_gives_its_three_figures(tmp_path):
 # --- spectral bias -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("k", [0, 1, 7, 30])
+@each("k", [0, 1, 7, 30])
 def test_the_dominant_frequency_counts_half_waves(k):
     x = np.linspace(0, 1, 100)
     assert dominant_frequency(3 * np.cos(k * np.pi * x) + 0.5 * np.cos(12 * np.pi * x)) == k

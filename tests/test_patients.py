@@ -15,6 +15,7 @@ import pytest
 from clinic import PATIENTS
 from clinic.equations import poisson
 from clinic.patient import Patient, trained, verdict
+from each import each
 from pinntk.diagnosis import FINDINGS, Found, Proposal, Severity, examine
 from pinntk.diagnosis.examination import HEALTHY
 from pinntk.diagnosis.findings import Dead, Imbalance, Laziness
@@ -26,6 +27,8 @@ from pinntk.training import precision
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from patients_page import cases, improved, page, results_of, summary
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 
@@ -183,7 +186,7 @@ def test_the_benchmark_goes_on_where_it_was(harness, tmp_path, monkeypatch):
     assert len(asked) == 6
 
 
-@pytest.mark.parametrize(
+@each(
     ("before", "after", "well"),
     [
         (0.5, 0.05, True),

@@ -11,6 +11,7 @@ import optax
 import pytest
 import scipy.optimize
 
+from each import each
 from pinntk.jacobian import trainable
 from pinntk.library import poisson1d
 from pinntk.optim import FirstOrder, rate_of
@@ -88,7 +89,7 @@ def test_theta_1_is_dfp(x64):
     np.testing.assert_allclose(by_formula(inverse, s, y, 1.0, 1.0), dfp, rtol=1e-10)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each("seed", range(20))
 def test_the_secant_equation_holds_and_h_stays_positive_definite(seed, x64):
     inverse, s, y = random_step(seed)
     k = scalars(inverse, s, y)
@@ -101,7 +102,7 @@ def test_the_secant_equation_holds_and_h_stays_positive_definite(seed, x64):
     assert 1 + float(k.a * theta) > 0
 
 
-@pytest.mark.parametrize("seed", range(5))
+@each("seed", range(5))
 def test_theta_and_tau_are_those_of_the_authors(seed, x64):
     """In the form of their script, which subtracts: ρ⁻ = min(1, h(1 − c))."""
     k = Scalars(*map(float, scalars(*random_step(seed))))
@@ -171,7 +172,7 @@ CURVES = {
 }
 
 
-@pytest.mark.parametrize("name", CURVES)
+@each("name", CURVES)
 def test_the_line_search_finds_a_strong_wolfe_point(name, x64):
     curve, first = CURVES[name]
     slope = jax.grad(lambda t: jnp.asarray(curve(t), float))
@@ -204,7 +205,7 @@ def poisson():
         return setup.start()
 
 
-@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "lbfgs-wolfe", "ssbroyden", "optax"])
+@each("name", ["bfgs", "lbfgs", "lbfgs-wolfe", "ssbroyden", "optax"])
 def test_every_peer_trains_from_a_state_of_arrays(name, poisson, x64):
     names = tuple(poisson.problem.names)
     optimizer = FirstOrder(optax.lbfgs()) if name == "optax" else PEERS[name](names)

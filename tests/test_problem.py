@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import CASES, assert_close, double_case, mlp, poisson, sample
 from pinntk.calculus import Field
 from pinntk.conditions import Condition, dirichlet, observations
@@ -12,12 +13,14 @@ from pinntk.domain import Box, Interval, Points, Random, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
 from pinntk.problem import Problem, Sample, condition_key, relative_l2
 
+pytestmark = pytest.mark.fast
+
 KEY = jax.random.key(5)
 LINE = Interval(x=(0.0, 1.0))
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_residuals_and_losses_are_those_of_a_loop_over_points(name, x64):
     case, batch = double_case(name)
 
@@ -38,7 +41,7 @@ def test_residuals_and_losses_are_those_of_a_loop_over_points(name, x64):
         assert_close(losses[name], np.mean(rows**2))
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_rows_count_points_times_components(name, x64):
     case, batch = double_case(name)
     assert case.problem.rows(case.model, batch) == case.rows
@@ -46,7 +49,7 @@ def test_rows_count_points_times_components(name, x64):
     case.problem.check(case.model, batch)
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_the_exact_solution_has_no_residual(name, x64):
     case, batch = double_case(name)
     problem = case.problem
@@ -210,7 +213,7 @@ def fails(u, x):
     raise RuntimeError("no such table\nsecond line")
 
 
-@pytest.mark.parametrize(
+@each(
     ("residual", "words"),
     [
         (fails, "RuntimeError: no such table; expected a function (u, x)"),
@@ -225,10 +228,6 @@ def fails(u, x):
         (lambda u, x: u(x) * 1j, "dtype complex64; expected"),
         (lambda u, x: u.d("z")(x), "an error: coordinate: got 'z'; expected one of x."),
         (lambda u, x: u["p"](x), "an error: component: got 'p'"),
-    ],
-    ids=[
-        "raises", "too_few_arguments", "forgets_return", "tuple", "indexes_a_batch", "matrix",
-        "empty", "integer", "boolean", "complex", "unknown_coordinate", "unknown_component",
     ],
 )  # fmt: skip
 def test_a_bad_residual_is_named(residual, words):
@@ -336,7 +335,7 @@ def test_a_condition_beyond_the_domain_is_refused():
     Problem("p", wide, [dirichlet("near", domain, 0.0, 4)])
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "words"),
     [
         ("uv", "fields: got 'uv'; expected a tuple with a name for each component of the unknown. "

@@ -10,6 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import pinntk as pk
+from each import each
 from pinntk.calculus import Field
 from pinntk.errors import PinntkError
 from pinntk.library import PROBLEMS, burgers, cole_hopf, parameters
@@ -112,17 +113,17 @@ def check_exact(name, preset, dtype):
         assert error[condition] <= allowed, condition
 
 
-@pytest.mark.parametrize(("name", "preset"), CASES)
+@each(("name", "preset"), CASES)
 def test_exact_solution_solves_every_condition(x64, name, preset):
     check_exact(name, preset, jnp.float64)
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@each("name", PROBLEMS)
 def test_exact_solution_in_float32(name):
     check_exact(name, None, jnp.float32)
 
 
-@pytest.mark.parametrize(("changed", "violated"), OTHERS.items())
+@each(("changed", "violated"), OTHERS.items())
 def test_control_another_parameter_is_another_solution(changed, violated):
     name, option, value = changed
     problem, other = problem_of(name), problem_of(name, **{option: value}).solution
@@ -131,14 +132,14 @@ def test_control_another_parameter_is_another_solution(changed, violated):
     assert min(largest(residuals).values()) > 1e-3
 
 
-@pytest.mark.parametrize(("name", "preset"), CASES)
+@each(("name", "preset"), CASES)
 def test_conditions_by_name(name, preset):
     problem = problem_of(name, preset)
     assert problem.names == CONDITIONS[name]
     assert problem.name == name
 
 
-@pytest.mark.parametrize(("name", "preset"), PRESETS)
+@each(("name", "preset"), PRESETS)
 def test_presets_start(name, preset):
     """Network, points and residuals at the network, in the setup's precision."""
     setup = PROBLEMS[name].presets[preset]()
@@ -153,7 +154,7 @@ def test_presets_start(name, preset):
     assert {r.dtype for r in residuals.values()} == {jnp.dtype(setup.dtype)}
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@each("name", PROBLEMS)
 def test_presets_are_named_and_take_the_parameters_of_their_problem(name):
     entry = PROBLEMS[name]
     assert list(entry.presets)[:2] == ["default", "natural-gradient"]
@@ -166,7 +167,7 @@ def test_presets_are_named_and_take_the_parameters_of_their_problem(name):
     assert parameters(entry.presets["default"]) == entry.options
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@each("name", PROBLEMS)
 def test_the_default_is_adam_with_weights_from_the_kernel(name):
     setup = PROBLEMS[name].presets["default"]()
     training = setup.training
@@ -176,7 +177,7 @@ def test_the_default_is_adam_with_weights_from_the_kernel(name):
     assert (setup.network, setup.dtype) == (pk.Network(), "float32")
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@each("name", PROBLEMS)
 def test_the_natural_gradient_has_points_that_no_condition_redraws(name):
     setup = PROBLEMS[name].presets["natural-gradient"]()
     assert isinstance(setup.training.optimizer.kind, SecondOrder)
@@ -294,7 +295,7 @@ def random_points(n, dtype):
     return jnp.asarray(points, dtype)
 
 
-@pytest.mark.parametrize("nu", [1e-4, 0.01 / math.pi, 1.0, 10.0])
+@each("nu", [1e-4, 0.01 / math.pi, 1.0, 10.0])
 def test_quadrature_has_converged(x64, monkeypatch, nu):
     """A third of the spacing and a longer tail change nothing; a spacing that is too wide does."""
     points = random_points(200, float)
@@ -337,7 +338,7 @@ def test_cole_hopf_is_smooth_at_the_start(x64, nu):
     np.testing.assert_allclose(equation, 0, atol=1e-8)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "options", "message"),
     [
         ("poisson1d", {"a": 0}, "a: got 0; expected a positive number"),

@@ -14,6 +14,7 @@ import pytest
 from jax.experimental.jet import jet
 from jax.flatten_util import ravel_pytree
 
+from each import each
 from helpers import assert_close
 from pinntk.jacobian import products, trainable
 from programs import (
@@ -135,7 +136,7 @@ def oracle():
     return rows @ rows.T
 
 
-@pytest.mark.parametrize("mode", MODES)
+@each("mode", MODES)
 def test_every_derivative_mode_gives_the_same_kernel(mode, x64):
     residual, changes = MODES[mode]
     model = net(**changes)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from each import each
 from pinntk.diagnosis.record import ITEM, KEYS, KINDS, check_record
 from pinntk.errors import PinntkError
 from sample_record import sample_record, without_optional
+
+pytestmark = pytest.mark.fast
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +40,7 @@ def set_at(record, path, value):
     return changed
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "value", "message"),
     [
         (["schema"], "other", r"record\['schema'\]: got 'other'"),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import mlp, train_with, wave
 from pinntk.conditions import Condition, dirichlet
 from pinntk.domain import Interval, Random, UniformGrid
@@ -166,7 +167,7 @@ def test_a_run_that_is_interrupted_as_its_points_grow_can_be_resumed(tmp_path, s
     assert resumed.losses == whole.losses
 
 
-@pytest.mark.parametrize(
+@each(
     ("make", "argument"),
     [
         (lambda: ResidualAdaptive(every=0), "every"),

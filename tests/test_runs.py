@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from each import each
 from pinntk.cli.loading import load
 from pinntk.cli.options import Options
 from pinntk.cli.origin import origin, setup_of
@@ -246,9 +247,13 @@ def test_the_trained_model_is_that_of_the_newest_checkpoint(whole):
 # --- directories that are not as they should be -------------------------------------------------
 
 
+def copied(whole, tmp_path):
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
 @pytest.fixture
 def copy(whole, tmp_path):
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+    return copied(whole, tmp_path)
 
 
 def first_state(run):
@@ -268,8 +273,9 @@ def test_a_last_line_cut_short_is_left_out_and_repaired(copy, whole):
     assert not (copy / "result.json").exists()
 
 
-@pytest.mark.parametrize("line", ["{", "5", '{"step": 1}', "\x00\x01"])
-def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(copy, line):
+@each("line", ["{", "5", '{"step": 1}', "\x00\x01"])
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(whole, tmp_path, line):
+    copy = copied(whole, tmp_path)
     file = copy / "history.jsonl"
     lines = file.read_text().split("\n")
     file.write_text("\n".join([*lines[:3], line, *lines[4:]]))
@@ -293,7 +299,7 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(copy):
     assert f"step-{STEPS}" in warnings[0]
 
 
-@pytest.mark.parametrize(
+@each(
     ("content", "text"),
     [
         (b"", "cannot be read"),
@@ -309,13 +315,14 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(copy):
         ),
     ],
 )
-def test_a_corrupt_configuration_is_refused(copy, content, text):
+def test_a_corrupt_configuration_is_refused(whole, tmp_path, content, text):
+    copy = copied(whole, tmp_path)
     (copy / "config.json").write_bytes(content)
     with pytest.raises(RunError, match=text):
         setup_of(copy)
 
 
-@pytest.mark.parametrize(
+@each(
     ("place", "setting", "value", "text"),
     [
         ((), "seed", "zero", "seed 'zero'"),
@@ -332,7 +339,10 @@ def test_a_corrupt_configuration_is_refused(copy, content, text):
         (("setup", "training"), "steps", 7, r"another setup \(training.steps: 7, now 40000"),
     ],
 )
-def test_a_configuration_with_other_content_is_refused(copy, place, setting, value, text):
+def test_a_configuration_with_other_content_is_refused(
+    whole, tmp_path, place, setting, value, text
+):
+    copy = copied(whole, tmp_path)
     file = copy / "config.json"
     config = json.loads(file.read_text())
     inner = config
@@ -427,7 +437,7 @@ def test_the_same_seed_gives_the_same_arrays_and_another_seed_others(spec):
     assert not np.array_equal(first.batch["residual"].points, other.batch["residual"].points)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True])
+@each("seed", [-1, 2**32, 1.0, True])
 def test_seeds_that_would_be_cut_or_are_none_are_refused(spec, seed):
     with pytest.raises(PinntkError, match=f"seed: got {seed}; expected a whole number from 0"):
         loaded(spec).start(seed)

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from each import each
 from helpers import poisson
 from pinntk.cli import names
 from pinntk.cli.loading import load
@@ -41,6 +42,8 @@ from pinntk.training import (
     natural_setup,
 )
 from pinntk.weighting import Fixed, NTKWeights
+
+pytestmark = pytest.mark.fast
 
 KEY = jax.random.key(0)
 
@@ -101,7 +104,7 @@ def test_the_networks_are_what_they_are_called():
         assert drawn == pytest.approx(deviation, rel=0.1)  # of 2,000 numbers: 2% is one deviation
 
 
-@pytest.mark.parametrize(
+@each(
     ("scaling", "expected"),
     [
         ("none", lambda x, points: x),
@@ -235,7 +238,7 @@ def test_the_plain_training_has_all_weights_1_unless_weights_are_asked_for(setup
 # --- what is refused ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "text"),
     [
         ({"network": "mpl"}, r"^network: got 'mpl'.*'mlp'"),
@@ -256,7 +259,7 @@ def test_names_and_numbers_that_mean_nothing_are_refused(setup, options, text):
         applied(setup, **options)
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "text"),
     [
         ({"damping": 0.1}, "--damping: got 0.1; expected --optimizer natural-gradient or spring"),
@@ -312,7 +315,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_change_is_written_as_the_options_that_make_it(setup, presets, way):
     asked = Options(**WAYS[way])
     assert same(

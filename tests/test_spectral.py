@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from each import each
 from pinntk.library import PROBLEMS, kdv, kdv1d, reaction
 from pinntk.library.spectral import Evolution, Kink, solve
 from pinntk.problem import relative_l2
@@ -60,7 +61,7 @@ def at_test_points(name, options=()):
     return values(problem.solution, problem.test_points(float))
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "options", "series", "l2", "largest"),
     [*((name, (), *v) for name, v in SERIES.items()), *((*k, *v) for k, v in ENDS.items())],
 )

@@ -12,6 +12,8 @@ from helpers import poisson, sample
 from pinntk.jacobian.structure import once_per_structure
 from pinntk.nets import MLP
 
+pytestmark = pytest.mark.fast
+
 
 class WithTable(eqx.Module):
     """A network and numbers beside it that are not trained."""

@@ -16,7 +16,10 @@ from pinntk.training import Observer, loop
 BEFORE = 3
 
 
-pytestmark = pytest.mark.skipif(threads.lapack_count() is None, reason="LAPACK is no OpenBLAS")
+pytestmark = [
+    pytest.mark.fast,
+    pytest.mark.skipif(threads.lapack_count() is None, reason="LAPACK is no OpenBLAS"),
+]
 
 
 def count():

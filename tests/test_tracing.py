@@ -6,8 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import assert_close, mlp
 from pinntk.program import merge_equal, merging
+
+pytestmark = pytest.mark.fast
 
 NETWORK = mlp(jax.random.key(0))
 
@@ -107,7 +110,7 @@ FUNCTIONS = [
 POINT = jnp.array([0.3, -0.7])
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@each("function", FUNCTIONS)
 def test_values_and_gradients_are_those_of_the_function(function):
     value, slope = jax.jit(jax.value_and_grad(merge_equal(function)))(POINT)
     plain_value, plain_slope = jax.jit(jax.value_and_grad(function))(POINT)
@@ -119,7 +122,7 @@ def test_it_works_outside_jit():
     assert_close(merge_equal(with_softplus)(POINT), with_softplus(POINT))
 
 
-@pytest.mark.parametrize("function", [three_calls, with_softplus, with_two_conds, with_where])
+@each("function", [three_calls, with_softplus, with_two_conds, with_where])
 def test_it_works_under_vmap_of_grad_inside_jit(function):
     points = jnp.array([[0.3, -0.7], [-0.2, 0.9], [1.1, 0.4]])
     slopes = jax.jit(jax.vmap(jax.grad(merge_equal(function))))(points)

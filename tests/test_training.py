@@ -14,6 +14,7 @@ import optax
 import pytest
 from rich.console import Console
 
+from each import each
 from helpers import LinearModel, train_with
 from pinntk.conditions import Condition, dirichlet, observations
 from pinntk.domain import Interval, Random
@@ -250,7 +251,7 @@ def test_gradient_descent_equals_the_loop_by_hand(descent):
     assert_same_training(descent, by_hand(**DESCENT))
 
 
-@pytest.mark.parametrize(
+@each(
     "wrong",
     [
         {"every": 5},
@@ -415,7 +416,7 @@ def test_optimizers_without_a_schedule_have_no_learning_rate():
     assert result.history[0].metrics == {}
 
 
-@pytest.mark.parametrize(
+@each(
     ("setting", "value"),
     [
         ("steps", 0),

@@ -13,6 +13,7 @@ import pytest
 
 import pinntk as pk
 from clinic import PATIENTS
+from each import each
 from pinntk.diagnosis import Proposal, examine, least_budget, treat
 from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.findings import Imbalance
@@ -57,7 +58,7 @@ SLOW = pk.Training(pk.gradient_descent(1e-3), steps=100)
 SHAPE = Network(width=3, depth=1, activation=jnp.sin, input_scale=2.0)
 
 
-@pytest.mark.parametrize(
+@each(
     "remedy",
     [
         algorithm_1,
@@ -83,8 +84,8 @@ def test_the_code_of_a_proposal_makes_its_setup(diagnosis, remedy):
         made = setup.replace(**{part: made})
     found, expected = describe_setup(made), describe_setup(proposal.setup)
     optimizers = [rate_of(each.training.optimizer) for each in (made, proposal.setup)]
-    for each in (found, expected):  # a factor in the code has six digits
-        each["training"].pop("optimizer")
+    for one in (found, expected):  # a factor in the code has six digits
+        one["training"].pop("optimizer")
     assert found == expected
     assert optimizers[0] == (optimizers[1] and pytest.approx(optimizers[1], rel=1e-5))
 

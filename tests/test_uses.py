@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import assert_close
 from programs import (
     Model,
@@ -113,7 +114,7 @@ def assert_same_kernel(problem, model, batch):
     assert_close(mine, kernel(problem, model, batch, "dense"))
 
 
-@pytest.mark.parametrize("use", USES)
+@each("use", USES)
 def test_every_way_to_use_a_parameter(use, x64):
     function, shapes, expected = USES[use]
     model = Model(parameters(shapes), lambda p, x: jnp.sum(jnp.tanh(function(p, lift(x)))))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from each import each
 from helpers import CASES, assert_close, double_case, double_jacobian
 from pinntk.errors import PinntkError
 from pinntk.weighting import (
@@ -16,6 +17,8 @@ from pinntk.weighting import (
     WeightingState,
     ntk_weights,
 )
+
+pytestmark = pytest.mark.fast
 
 NAMES = ("boundary", "residual")
 
@@ -73,7 +76,7 @@ def test_the_weights_make_all_average_rates_equal_and_wrong_rules_do_not(rule, e
     assert np.allclose(rates, rates[0], rtol=1e-5) == equal
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_ntk_weights_of_a_problem_equalize_its_rates(name, x64):
     case, _ = double_case(name)
     traces = {condition: np.sum(np.square(j)) for condition, j in double_jacobian(name).items()}
@@ -159,7 +162,7 @@ def test_a_weight_of_an_unknown_condition_gets_a_suggestion():
     )
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "2", None])
+@each("value", [0.0, -1.0, float("nan"), float("inf"), "2", None])
 def test_a_bad_weight_is_named(value):
     with pytest.raises(PinntkError) as error:
         Fixed({"boundary": 1.0, "residual": value})
@@ -170,7 +173,7 @@ def test_a_bad_weight_is_named(value):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "value", "expected"),
     [
         ("every", 0, "a whole number of steps, 1 or more"),
