@@ -25,7 +25,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 #: The rooms, lowest floor first. A room imports itself and rooms on floors below, never its
 #: neighbors on the same floor or anything above. (`public` is the package's own `__init__`.)
 FLOORS = (
-    ("errors", "words"),
+    ("arrays", "errors", "words"),
     ("program", "threads"),
     ("domain", "calculus", "nets"),
     ("conditions",),
