@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from pinntk.errors import RunError
+from pinntk.problem import Sample
 from pinntk.training import TrainState
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from pinntk.weighting import WeightingState
 
 
 def state(seed=0, width=3):
@@ -25,8 +27,9 @@ def state(seed=0, width=3):
         step=jnp.asarray(7),
         parameters={"w": weights, "b": jnp.array([0.0, -0.0, 1e-42, 3e38])},
         optimizer=(jnp.asarray(3, jnp.int32), [weights**2]),
-        weights={"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)},
-        batch={"boundary": jnp.linspace(0, 1, 4)},
+        weighting=WeightingState({"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)}),
+        batch={"boundary": Sample(jnp.linspace(0, 1, 4)[:, None])},
+        status=jnp.asarray(0, jnp.int32),
     )
 
 
@@ -128,7 +131,10 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
     ("other", "text"),
     [
         (lambda s: s._replace(parameters={"w": s.parameters["w"]}), "another problem or network"),
-        (lambda s: s._replace(weights={**s.weights, "more": jnp.ones(())}), "another problem"),
+        (
+            lambda s: s._replace(weighting=WeightingState({**s.weights, "more": jnp.ones(())})),
+            "another problem",
+        ),
         (lambda s: state(width=4), r"parameters.*shape \(2, 3\).*expected shape \(2, 4\)"),
         (
             lambda s: s._replace(step=jnp.asarray(1.0)),
