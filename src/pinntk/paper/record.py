@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ import numpy as np
 Arrays = dict[str, Any]
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Makes the progress bar of a part of an experiment: how many steps it takes, and its name."""
 
