@@ -30,6 +30,7 @@ from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count, trainable
 from pinntk.training import Setup, Start, Training, initial_state, precision, train
 from pinntk.training.compiled import compile_chunk
+from pinntk.training.network import as_network
 from pinntk.training.resampling import AsConditioned
 from pinntk.weighting import Fixed
 
@@ -69,7 +70,7 @@ def prepare(problem: str, optimizer: str) -> Setup:
     """Network and fixed points of the natural gradient's preset, with the optimizer of that name."""
     usual, setup = load(problem).setup, load(problem, preset="natural-gradient").setup
     if optimizer in PEERS:
-        names = setup.network.reduced(setup.problem).names
+        names = as_network(setup.network).reduced(setup.problem).names
         chosen, weighting = PEERS[optimizer](names), Fixed()
     else:
         own = OWN[optimizer]

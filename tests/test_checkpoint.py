@@ -13,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from each import each
 from pinntk.errors import RunError
+from pinntk.problem import Sample
 from pinntk.training import TrainState
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from pinntk.weighting import WeightingState
-
-pytestmark = pytest.mark.fast
 
 
 def state(seed=0, width=3):
@@ -29,10 +27,8 @@ def state(seed=0, width=3):
         step=jnp.asarray(7),
         parameters={"w": weights, "b": jnp.array([0.0, -0.0, 1e-42, 3e38])},
         optimizer=(jnp.asarray(3, jnp.int32), [weights**2]),
-        weighting=WeightingState(
-            {"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)}, jnp.asarray(0.5)
-        ),
-        batch={"boundary": jnp.linspace(0, 1, 4)},
+        weighting=WeightingState({"boundary": jnp.asarray(1 / 3), "residual": jnp.asarray(2.0)}),
+        batch={"boundary": Sample(jnp.linspace(0, 1, 4)[:, None])},
         status=jnp.asarray(0, jnp.int32),
     )
 
@@ -104,7 +100,7 @@ DAMAGES = {
 }
 
 
-@each("damage", DAMAGES)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, damage):
     break_it, word = DAMAGES[damage]
     save_checkpoint(tmp_path, state(1), 10, 1.0)
@@ -131,7 +127,7 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
         load_checkpoint(tmp_path / "never", state())
 
 
-@each(
+@pytest.mark.parametrize(
     ("other", "text"),
     [
         (lambda s: s._replace(parameters={"w": s.parameters["w"]}), "another problem or network"),
@@ -145,6 +141,7 @@ def test_no_checkpoint_at_all_is_said(tmp_path):
             "step of shape .* dtype int32; expected .* float32",
         ),
     ],
+    ids=["missing array", "extra array", "shape", "dtype"],
 )
 def test_arrays_of_another_network_are_refused(tmp_path, other, text):
     save_checkpoint(tmp_path, state(), 1, 0.0)

@@ -62,8 +62,13 @@ stopped = pk.Problem("stopped", domain, [pk.Condition("flat", lambda u, x: 0.0 *
 """
 STEPS, LOG = 40_000, 40
 CHECKPOINT_EVERY = 700  # a multiple of neither 13 nor 40
+#: The command with the type checks of the tests: a run knows its functions by what they keep, and a
+#: checked function keeps something, so both processes check.
 MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
+    "from jaxtyping import install_import_hook;"
+    "install_import_hook('pinntk', 'checked.typechecker');"
     "from pinntk.cli import main; main()"
 )
 PATIENCE = 120.0  # seconds, for a busy machine

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from pinntk.arrays import Count
+from pinntk.arrays import Count, Rows
 from pinntk.calculus import AbstractField, Point
 from pinntk.domain import (
     AbstractRegion,
@@ -155,8 +155,8 @@ def initial_velocity(
 def observations(
     name: str,
     domain: AbstractRegion,
-    points: np.ndarray,
-    values: np.ndarray,
+    points: Rows,
+    values: Rows | Sequence[float],
     observe: Callable[[AbstractField, Point], Array] = lambda u, x: u(x),
 ) -> Condition:
     """Data: what is observed of u at points (n, d) should equal values (n,) or (n, m).

@@ -20,7 +20,8 @@ from pinntk.nets import AbstractParametrization, StandardParametrization
 from pinntk.optim import SPRING, AbstractOptimizer, FirstOrder, NaturalGradient
 from pinntk.optim.first_order import ExponentialDecay
 from pinntk.problem import Problem
-from pinntk.training import AbstractNetwork, AbstractResampling, Network, Setup
+from pinntk.training import AbstractResampling, Network, Setup
+from pinntk.training.network import NetworkLike
 from pinntk.training.programs import content
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
@@ -107,7 +108,7 @@ def _named(option: str, table: Mapping[str, Any], old: Any, new: Any) -> Changes
     return {} if old is new or old == new or name is None else {option: name}
 
 
-def _network(old: AbstractNetwork, new: AbstractNetwork) -> Changes:
+def _network(old: NetworkLike, new: NetworkLike) -> Changes:
     if not isinstance(old, Network) or not isinstance(new, Network):
         return {}
     found: Changes = {}

@@ -9,7 +9,8 @@ from pinntk.cli import names, tables
 from pinntk.jacobian import parameter_count
 from pinntk.kernel import largest_eigenvalue, largest_stable_step
 from pinntk.optim import AbstractOptimizer, FirstOrder, GradientDescent, rate_of
-from pinntk.training import AbstractNetwork, Network, Setup, precision
+from pinntk.training import Network, Setup, precision
+from pinntk.training.network import NetworkLike
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
 
@@ -53,7 +54,7 @@ def print_setup(spec: str, setup: Setup, seed: int) -> None:
     )
 
 
-def _network(network: AbstractNetwork) -> str:
+def _network(network: NetworkLike) -> str:
     if not isinstance(network, Network):
         return "a network of its own"
     kind = names.name_of(names.ARCHITECTURES, network.architecture) or _called(network.architecture)

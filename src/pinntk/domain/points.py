@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinntk.arrays import Rows
 from pinntk.domain.region import AbstractRegion, Facts
 from pinntk.domain.samplers import AbstractSampler
 from pinntk.errors import PinntkError
@@ -16,7 +17,7 @@ from pinntk.errors import PinntkError
 class Points(AbstractRegion):
     """Given points, an array of shape (n, d): `Points(array, ("x", "t"))`. Samplers do not move them."""
 
-    def __init__(self, points: np.ndarray | Array, coordinates: Sequence[str]):
+    def __init__(self, points: Rows, coordinates: Sequence[str]):
         values = np.asarray(points)
         self.coordinates = tuple(coordinates)
         if values.ndim != 2 or values.shape[1] != len(self.coordinates) or len(values) == 0:

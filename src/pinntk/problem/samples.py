@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pinntk.arrays import AnyArray
 from pinntk.conditions import Condition
 from pinntk.errors import PinntkError
 
@@ -55,7 +56,7 @@ def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
     return few
 
 
-def relative_l2(prediction: Array, exact: Array) -> Array:
+def relative_l2(prediction: AnyArray, exact: AnyArray) -> Array:
     """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components; the shapes must be equal."""
     if jnp.shape(prediction) != jnp.shape(exact):
         raise PinntkError(

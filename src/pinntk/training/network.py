@@ -215,6 +215,10 @@ class Given(AbstractNetwork):
         return self.model
 
 
+#: What a setup takes for its network.
+NetworkLike = AbstractNetwork | Callable[[PRNGKeyArray], Model]
+
+
 def as_network(value: Any) -> AbstractNetwork:
     """A network as it is, a function of a key as `Drawn`."""
     if isinstance(value, AbstractNetwork):

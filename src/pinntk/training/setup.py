@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from pinntk.errors import PinntkError, check_name
 from pinntk.problem import Batch, Model, Problem
-from pinntk.training.network import AbstractNetwork, Network, as_network, draw_model
+from pinntk.training.network import Network, NetworkLike, as_network, draw_model
 from pinntk.training.plan import Training
 
 DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
@@ -48,7 +48,7 @@ class Setup:
 
     problem: Problem
     training: Training
-    network: AbstractNetwork = Network()
+    network: NetworkLike = Network()
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -71,7 +71,8 @@ class Setup:
         """
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
             raise PinntkError("seed", got=seed, expected="a whole number from 0 to 2³² − 1")
-        problem = self.network.reduced(self.problem)
+        network = as_network(self.network)
+        problem = network.reduced(self.problem)
         dtype = DTYPES[self.dtype]
         if jax.dtypes.canonicalize_dtype(dtype) != dtype:
             raise PinntkError(
@@ -82,7 +83,7 @@ class Setup:
             )
         model_key, key = jax.random.split(jax.random.key(seed))
         batch = problem.sample(key, dtype)
-        model = draw_model(self.network, problem, batch, model_key, dtype)
+        model = draw_model(network, problem, batch, model_key, dtype)
         self.training.weighting.init(problem.names)
         problem.check(model, batch)
         return Start(problem, model, batch, key)
