@@ -51,8 +51,10 @@ def _kept(value: Any, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
         except ValueError:  # not assigned yet
             continue
         for item in content if isinstance(content, tuple | list) else (content,):
-            if isinstance(item, bool | int | float | str):
+            if isinstance(item, bool | str):
                 yield name, item
+            elif isinstance(item, int | float):
+                yield name, float(item)  # a schedule may write a count as either
             elif callable(item) and id(item) not in above:
                 yield from _kept(item, above | {id(value)})
 
