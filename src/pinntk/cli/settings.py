@@ -237,7 +237,7 @@ def _weighting(present: AbstractWeighting, options: Options, problem: Problem) -
         return dataclasses.replace(rule, **given) if given else rule
     _refuse(options, NTK_OPTIONS, "--weighting ntk with it")
     if kind is not Fixed:
-        return present
+        return present if isinstance(present, kind) else kind()
     if asked is None and isinstance(present, NTKWeights):
         asked = dict(present.factors)
     return present if asked is None and isinstance(present, Fixed) else Fixed(asked or {})
