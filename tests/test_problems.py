@@ -381,8 +381,8 @@ def test_the_rate_of_kovasznay_solves_its_equation(x64, re):
 
 def test_convection_is_advection_in_other_units(x64):
     slow, fast = pk.library.advection1d(c=25 / math.pi), pk.library.convection1d(beta=50)
-    point = np.array([0.3, 0.7])
-    stretched = point * [2 * np.pi, 1.0]
+    point = jnp.array([0.3, 0.7])
+    stretched = point * jnp.array([2 * np.pi, 1.0])
     np.testing.assert_allclose(slow.solution(point), fast.solution(stretched), rtol=1e-12)
 
 
