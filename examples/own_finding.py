@@ -19,7 +19,8 @@ class Sparse(pk.AbstractFinding):
 
     def judge(self, evidence):
         waves = evidence.median(lambda i: max(evidence.after[i].waves.values(), default=0.0))
-        name = max(evidence.counts, key=lambda condition: evidence.counts[condition])
+        regions = {c.name: c.where.dimension for c in evidence.problem.conditions}
+        name = max(regions, key=lambda condition: regions[condition])  # the equation
         points = evidence.counts[name]
         if points >= PER_WAVE * waves:
             return None

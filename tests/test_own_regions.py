@@ -19,7 +19,13 @@ from pinntk.errors import PinntkError
 from pinntk.jacobian import cast
 from pinntk.problem import subsample
 from pinntk.report import write
-from pinntk.training import Network, ProgressivePoints, ResidualAdaptive
+from pinntk.training import (
+    Network,
+    ProgressivePoints,
+    ResidualAdaptive,
+    standard_scaling,
+    unit_scaling,
+)
 
 KEY = jax.random.key(3)
 INNER, OUTER = 1.0, 2.0
@@ -335,9 +341,9 @@ DOMAINS = {
 @pytest.mark.parametrize("name", DOMAINS)
 def test_the_inputs_are_scaled_from_the_bounds(name):
     problem, centre, half = DOMAINS[name]
-    scaling = built(problem, scaling="unit").scaling
+    scaling = built(problem, scaling=unit_scaling).scaling
     np.testing.assert_allclose((scaling.shift, scaling.scale), (centre, half))
-    standard = built(problem, scaling="standard").scaling
+    standard = built(problem, scaling=standard_scaling).scaling
     if name == "cloud":
         np.testing.assert_allclose(standard.scale, CLOUD.points.std(0))
     else:
@@ -347,8 +353,8 @@ def test_the_inputs_are_scaled_from_the_bounds(name):
 PLAN = pk.Training(pk.adam(1e-3), steps=20, log_every=10)
 
 
-def built(problem, dtype=jnp.float32):
-    network = Network(width=8, depth=2)
+def built(problem, dtype=jnp.float32, **shape):
+    network = Network(width=8, depth=2, **shape)
     return cast(network.network(problem, problem.sample(KEY), KEY), dtype)
 
 

@@ -124,6 +124,7 @@ def test_points_grow_by_doubling_and_the_old_ones_stay():
     [(NaturalGradient(), ResidualAdaptive(every=4)), (adam(1e-3), ProgressivePoints(every=4))],
     ids=["natural-gradient", "adam"],
 )
+@pytest.mark.filterwarnings("ignore::pinntk.errors.PinntkWarning")  # few residuals
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, optimizer, resampling):
     plan = Training(
         optimizer,

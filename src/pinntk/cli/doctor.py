@@ -148,9 +148,10 @@ def run(case: Case, budget: float, where: Destination, command: str) -> bool:
             with _bar() as progress:
                 treatment = treat(diagnosis, budget, progress=progress)
             interrupted = treatment.interrupted
-        except KeyboardInterrupt:  # before there was anything to keep of the trials
-            tables.print_error("interrupted")
+        except KeyboardInterrupt:  # before the first trial was made ready
             interrupted = True
+        if interrupted and not (treatment and treatment.trials):
+            tables.print_error("interrupted")
     if treatment is not None and not where.to_stdout:
         print_trials(treatment, case)
     _write(_record(diagnosis, treatment, case, command), where)
