@@ -122,7 +122,7 @@ def test_diagnose_says_the_verdict_in_80_columns_and_what_was_tried(looked):
     assert re.search(r"^(SEVERE|MODERATE|NOTE)  ", out, re.MULTILINE)
     _, *verdict = out[: out.index("tried")].splitlines()
     assert max(len(line) for line in verdict if not line.startswith("       ")) <= 80
-    assert re.search(r"^baseline +6 ", out, re.MULTILINE)
+    assert re.search(r"^baseline +\d+ ", out, re.MULTILINE)  # as many steps as the time allowed
     assert "report.html" in out
 
 
