@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pinntk.arrays import AnyArray
 from pinntk.calculus import Point
 from pinntk.errors import PinntkError
 from pinntk.jacobian import cast
@@ -105,7 +106,7 @@ def limit_kernel(problem: Problem, network: LimitNetwork, batch: Batch) -> Tange
 
 
 def limit_solution(
-    problem: Problem, network: LimitNetwork, batch: Batch, points: Float[Array, "m d"]
+    problem: Problem, network: LimitNetwork, batch: Batch, points: Float[AnyArray, "m d"]
 ) -> Float[np.ndarray, " m"]:
     """The mean of what infinitely wide PINNs converge to: u(x) = K(x, X) K(X, X)⁺ y, shape (m,).
 

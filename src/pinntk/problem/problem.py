@@ -201,7 +201,7 @@ class Problem:
             return jnp.asarray(condition.residual(field, row.points, *extra))
 
         with explained(f"residual of condition {name!r}"):
-            return merge_equal(residual)(row)
+            return jnp.asarray(merge_equal(residual)(row))  # which may be a literal
 
     def losses(self, model: Model, batch: Batch) -> dict[str, Array]:
         """The unweighted loss of every condition: the mean of r² over its points and components."""
