@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class PinntkError(ValueError):
@@ -39,6 +40,23 @@ class MemoryLimitError(PinntkError):
 
 class RunError(PinntkError):
     """A run directory cannot be used: it exists, is corrupt, or belongs to another problem."""
+
+
+@contextlib.contextmanager
+def from_users_function(argument: str, expected: str) -> Iterator[None]:
+    """Around a call of a user's function: what it raises becomes an error of pinntk that names it."""
+    try:
+        yield
+    except PinntkError:
+        raise
+    except Exception as error:
+        raise PinntkError(argument, got=brief(error), expected=expected) from error
+
+
+def brief(error: Exception) -> str:
+    """An error in one line: its type, and the first line of what it says."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def unknown_name(argument: str, got: str, known: Iterable[str]) -> PinntkError:

@@ -14,7 +14,7 @@ import numpy as np
 from pinntk.diagnosis.diagnosis import Diagnosis
 from pinntk.diagnosis.finding import OptionOf, Proposal, changes
 from pinntk.diagnosis.subject import field_at, residuals_at
-from pinntk.errors import PinntkError, PinntkWarning
+from pinntk.errors import PinntkError, PinntkWarning, brief
 from pinntk.jacobian import cast, model_dtype
 from pinntk.problem import Model, Problem, relative_l2
 from pinntk.training import (
@@ -176,7 +176,7 @@ class Race:
         except Exception as error:
             if not isinstance(error, PinntkError) and not _in_residual(error, self.setup.problem):
                 raise
-            self.reason = f"{type(error).__name__}: {error}"
+            self.reason = brief(error)
             return False
         self.rounds += 1
         self.history["seconds"].append(self.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -54,18 +55,7 @@ def allen_cahn1d(d: float = 1e-4) -> Problem:
         value = u(p)
         return (u.d("t") - d * u.d("x", "x"))(p) + 5 * value**3 - 5 * value
 
-    conditions = [
-        initial_value("initial", domain, initial, 128),
-        periodic("periodic", domain, "x", 64),
-        Condition("residual", allen_cahn, domain, 1024),
-    ]
-    return Problem(
-        "allen_cahn1d",
-        domain,
-        conditions,
-        solution=solution,
-        hard=HardConstraints(("periodic",), periodic=("x",)),
-    )
+    return _periodic_problem("allen_cahn1d", domain, initial, allen_cahn, solution)
 
 
 def allen_cahn1d_adam(d: float = 1e-4) -> Setup:
@@ -89,6 +79,23 @@ def allen_cahn1d_natural_gradient(d: float = 1e-4) -> Setup:
         input_scale=2.0,
         hard=True,
     )
+
+
+def _periodic_problem(
+    name: str,
+    domain: SpaceTime,
+    initial: Callable[[Point], Array],
+    residual: Callable[[AbstractField, Point], Array],
+    solution: Callable[[Point], Array],
+) -> Problem:
+    """An evolution from an initial value, periodic in x, which a periodic network can have built in."""
+    conditions = [
+        initial_value("initial", domain, initial, 128),
+        periodic("periodic", domain, "x", 64),
+        Condition("residual", residual, domain, 1024),
+    ]
+    hard = HardConstraints(("periodic",), periodic=("x",))
+    return Problem(name, domain, conditions, solution=solution, hard=hard)
 
 
 @functools.lru_cache(maxsize=8)
@@ -137,18 +144,7 @@ def reaction_diffusion1d(nu: float = 5.0, rho: float = 5.0) -> Problem:
         value = u(p)
         return (u.d("t") - nu * u.d("x", "x"))(p) - rho * value * (1 - value)
 
-    conditions = [
-        initial_value("initial", domain, initial, 128),
-        periodic("periodic", domain, "x", 64),
-        Condition("residual", fisher, domain, 1024),
-    ]
-    return Problem(
-        "reaction_diffusion1d",
-        domain,
-        conditions,
-        solution=solution,
-        hard=HardConstraints(("periodic",), periodic=("x",)),
-    )
+    return _periodic_problem("reaction_diffusion1d", domain, initial, fisher, solution)
 
 
 def reaction_diffusion1d_adam(nu: float = 5.0, rho: float = 5.0) -> Setup:

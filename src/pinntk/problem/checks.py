@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion
-from pinntk.errors import PinntkError, ResidualError
+from pinntk.errors import PinntkError, ResidualError, brief
 from pinntk.problem.samples import Model, Sample
 from pinntk.program import SUSPECTS, explained, primitives
 
@@ -83,7 +83,7 @@ def check_residual(
     except Exception as error:
         raise ResidualError(
             argument,
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            got=brief(error),
             expected="a function (u, x) that returns a number or a vector at one point x",
         ) from error
     if not jnp.issubdtype(shape.dtype, jnp.floating):

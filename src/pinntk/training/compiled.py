@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from pinntk.errors import PinntkError, ResidualError
+from pinntk.errors import ResidualError, from_users_function
 from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
 from pinntk.optim import Objective, Status
 from pinntk.problem import Batch, Model, Problem, relative_l2
@@ -173,14 +173,9 @@ def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Ar
 
 def _exact(problem: Problem, points: Array) -> Array:
     assert problem.solution is not None
-    try:
+    expected = f"a function of one point that returns {', '.join(problem.fields)}"
+    with from_users_function("solution", expected):
         return jax.vmap(problem.field(problem.solution))(points)
-    except Exception as problem_error:  # from the user's own function
-        raise PinntkError(
-            "solution",
-            got=f"{type(problem_error).__name__}: {problem_error}",
-            expected=f"a function of one point that returns {', '.join(problem.fields)}",
-        ) from problem_error
 
 
 def check_sensitivity(problem: Problem, model: Model, batch: Batch) -> None:

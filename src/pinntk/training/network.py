@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from pinntk.errors import PinntkError
+from pinntk.errors import PinntkError, from_users_function
 from pinntk.jacobian import cast
 from pinntk.nets import (
     MLP,
@@ -189,16 +189,8 @@ class Drawn(AbstractNetwork):
 
     def network(self, problem: Problem, batch: Batch, key: PRNGKeyArray) -> Model:
         del problem, batch
-        try:
+        with from_users_function("network", "a function of a key that returns a model"):
             return self.draw(key)
-        except PinntkError:
-            raise
-        except Exception as error:  # from the user's own function
-            raise PinntkError(
-                "network",
-                got=f"{type(error).__name__}: {error}",
-                expected="a function of a key that returns a model",
-            ) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -238,14 +230,7 @@ def draw_model(
     """A network with the problem's coefficients at their initial values, in `dtype`."""
     drawn = network.network(problem, batch, key)
     if problem.coefficients:
-        try:
+        starts = "starts that are numbers, arrays or functions of a key"
+        with from_users_function("coefficients", starts):
             drawn = problem.with_coefficients(drawn, jax.random.fold_in(key, COEFFICIENT_STREAM))
-        except PinntkError:
-            raise
-        except Exception as error:  # from the user's own function
-            raise PinntkError(
-                "coefficients",
-                got=f"{type(error).__name__}: {error}",
-                expected="starts that are numbers, arrays or functions of a key",
-            ) from error
     return cast(drawn, dtype)
