@@ -1,7 +1,7 @@
 """The type checker of the tests: beartype on every function of the package, where it is switched on.
 
 `pytest` is told of it by `--jaxtyping-packages`. A test of what wrong types get from pinntk itself, its
-errors, is marked `unchecked`.
+errors, switches it off: see `conftest.raises` and the fixture `untyped`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import shutil
 import jax
 import pytest
 
-from checked import unchecked
+from checked import Switch, unchecked
 from pinntk.errors import PinntkError
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -50,6 +50,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def untyped(monkeypatch):
+    """Types are not checked: pinntk's own error for a wrong one is expected."""
+    monkeypatch.setattr(Switch, "on", False)
 
 
 @pytest.fixture

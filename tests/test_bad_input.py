@@ -323,7 +323,7 @@ def test_numbers_that_make_no_sense_are_refused(case, folder):
 
 
 @each("case", FILES)
-def test_files_that_hold_no_problem_say_where_and_why(case):
+def test_files_that_hold_no_problem_say_where_and_why(case, untyped):
     arguments, *words = FILES[case]
     assert_refused(["train", *arguments], *words)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import jax.numpy as jnp
 import pytest
 
 from each import each
@@ -96,14 +97,15 @@ def test_one_spec_gives_one_object_until_the_file_changes(file):
 
 
 def test_presets_of_the_library_are_made_once_and_with_the_same_options():
+    point = jnp.array([0.37])
     found = load("poisson1d:a=3")
     assert found.presets["default"]() is found.setup
     exact = found.setup.problem.solution
     other = found.presets["natural-gradient"]().problem.solution
-    assert exact([0.37]) == other([0.37]) != load("poisson1d").setup.problem.solution([0.37])
+    assert exact(point) == other(point) != load("poisson1d").setup.problem.solution(point)
     # A preset's own value of an option goes with it: the paper has a = 4.
     paper = load("poisson1d", "paper").presets["natural-gradient"]().problem.solution
-    assert paper([0.37]) == load("poisson1d:a=4").setup.problem.solution([0.37])
+    assert paper(point) == load("poisson1d:a=4").setup.problem.solution(point)
 
 
 @each(

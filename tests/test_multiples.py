@@ -15,7 +15,7 @@ from programs import plan_of, setting
 pytestmark = pytest.mark.fast
 
 W = np.random.default_rng(0).normal(size=(3, 3))
-X, Y = np.random.default_rng(1).normal(size=(2, 3))
+X, Y = np.random.default_rng(1).normal(size=(2, 3))  # NumPy's, which are float64 at any precision
 #: The same value in two ways, and what the second is of the first.
 PROPORTIONAL = {
     "products": (lambda x, y: (W @ x, W @ (-4 * x), -4)),
@@ -44,7 +44,7 @@ DIFFERENT = {
 
 def outputs(function):
     closed = jax.make_jaxpr(function)(X, Y)
-    return evaluate(closed, [X, Y])
+    return evaluate(closed, [jnp.asarray(X), jnp.asarray(Y)])
 
 
 @each("name", PROPORTIONAL)

@@ -18,6 +18,7 @@ import pytest
 
 from each import each
 from pinntk.errors import PinntkError
+from pinntk.report import page as page_module
 from pinntk.report.page import render, write_page
 from pinntk.report.page_figure import logarithmic_ticks
 from pinntk.report.page_words import factor, number, thinned, went
@@ -198,7 +199,7 @@ def test_three_coordinates_show_two_and_say_where_the_third_is():
 def test_the_page_is_one_file_below_the_limit(kind, pages):
     page = pages(kind)
     assert len(page.encode()) < LIMIT / 2
-    own = page.replace(render.__globals__["_library"](), "")
+    own = page.replace(page_module._library(), "")
     assert len(own) < len(page) - 1_000_000  # the library was found and taken out
     for element in Outline(own).elements:
         for name in ("src", "href", "action", "data", "poster", "srcset"):

@@ -236,11 +236,11 @@ def test_the_weights_of_algorithm_1_cure_imbalance(diagnosis):
 
 
 @pytest.mark.slow
-def test_the_fourier_features_that_are_prescribed_help():
+def test_the_fourier_features_that_are_prescribed_help(diagnosis):
     """An order and more on ten fast periods beside a slow one; a control with four times the scale."""
     setup = PATIENTS["spectral_relaxation"].form("sick")
     # The residual of the untrained part has ten periods.
-    proposal = raise_frequencies({"t": 12.0}, setup, None)
+    proposal = raise_frequencies({"t": 12.0}, setup, diagnosis.evidence)
     assert isinstance(proposal, Proposal)
     shape = proposal.setup.network
     wide = setup.replace(network=shape.replace(fourier_scale=4 * shape.fourier_scale))
@@ -252,6 +252,6 @@ def test_the_fourier_features_that_are_prescribed_help():
     assert error["wide"] > 3 * error["prescribed"]
 
 
-def test_slow_waves_are_given_no_features():
+def test_slow_waves_are_given_no_features(diagnosis):
     setup = PATIENTS["spectral_relaxation"].form("sick")
-    assert raise_frequencies({"t": 2.0}, setup, None) is None
+    assert raise_frequencies({"t": 2.0}, setup, diagnosis.evidence) is None

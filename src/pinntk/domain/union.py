@@ -83,9 +83,7 @@ class Union(AbstractRegion):
             raise PinntkError("normal", got=part, expected="a union of faces of a box")
         if not part.is_box:  # what a region of one's own contains is known to the host alone
             shape = jax.ShapeDtypeStruct((), bool)
-            near = lambda x: np.asarray(part.near(np.reshape(x, (-1, x.shape[-1])))).reshape(
-                x.shape[:-1]
-            )
+            near = lambda x: part.near(np.asarray(x).reshape(-1, len(point))).reshape(x.shape[:-1])
             return jax.pure_callback(near, shape, point, vmap_method="expand_dims")
         (low, high), (first, last) = (
             np.array(list(region.bounds.values())).T for region in (part, self)

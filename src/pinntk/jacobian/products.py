@@ -40,7 +40,7 @@ from pinntk.program import (
     with_plain_operands,
 )
 
-Scales = Sequence[tuple[Scale, Array]]
+Scales = Sequence[tuple[Scale, Any]]  # an array, perhaps one that the program holds as a literal
 Pair = tuple[Multiple, Multiple]
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from pinntk.calculus import AbstractField, Point
 from pinntk.conditions import Condition, initial_value, periodic
-from pinntk.domain import SpaceTime
+from pinntk.domain import Box, SpaceTime
 from pinntk.library._parameters import between
 from pinntk.library._presets import adam_setup
 from pinntk.library.spectral import Evolution, Kink, Series, solve
@@ -83,7 +83,7 @@ def allen_cahn1d_natural_gradient(d: float = 1e-4) -> Setup:
 
 def _periodic_problem(
     name: str,
-    domain: SpaceTime,
+    domain: Box,
     initial: Callable[[Point], Array],
     residual: Callable[[AbstractField, Point], Array],
     solution: Callable[[Point], Array],
