@@ -121,6 +121,13 @@ def ring_problem(**changes):
     return pk.Problem("ring", RING, conditions, solution=solution, **changes)
 
 
+def test_a_periodic_network_is_refused_on_it():
+    problem = ring_problem(hard=pk.HardConstraints((), periodic=("x",)))
+    setup = pk.Setup(problem, pk.Training(pk.adam(1e-3), steps=1), Network(hard=True))
+    with pytest.raises(PinntkError, match="hard: got a network periodic in x on a Annulus"):
+        setup.start(0)
+
+
 # --- what a region answers ------------------------------------------------------------------------
 
 
