@@ -3,6 +3,10 @@
 import os
 import shutil
 
+# Most of the time of these tests is compilation, and an optimized program gives the same numbers. Commands
+# that tests start inherit it. Before JAX is imported, which reads it.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import jax
 import pytest
 

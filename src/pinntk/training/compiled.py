@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from pinntk.errors import ResidualError, from_users_function
+from pinntk.errors import PinntkError, ResidualError, brief
 from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
 from pinntk.optim import Objective, Status
 from pinntk.problem import Batch, Model, Problem, relative_l2
@@ -173,9 +173,14 @@ def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Ar
 
 def _exact(problem: Problem, points: Array) -> Array:
     assert problem.solution is not None
-    expected = f"a function of one point that returns {', '.join(problem.fields)}"
-    with from_users_function("solution", expected):
+    try:
         return jax.vmap(problem.field(problem.solution))(points)
+    except Exception as error:  # from the user's own function, or of what it returned
+        raise PinntkError(
+            "solution",
+            got=brief(error),
+            expected=f"a function of one point that returns {', '.join(problem.fields)}",
+        ) from error
 
 
 def check_sensitivity(problem: Problem, model: Model, batch: Batch) -> None:
