@@ -1,5 +1,6 @@
 """Every form of the Jacobian on every library problem and network, and the identities that J Jᵀ obeys."""
 
+import functools
 import sys
 
 import equinox as eqx
@@ -79,11 +80,11 @@ def gradients_one_by_one(problem, model, batch):
     return j @ j.T
 
 
-#: Every problem with the plain network; every network with two problems that differ in the order of the
-#: equation, in the number of fields and in what is nonlinear, with the plain one in both precisions.
-DIFFERENT = ("burgers1d", "kovasznay2d")
-PAIRS = [(name, "mlp") for name in PROBLEMS]
-PAIRS += [(name, network) for network in NETWORKS if network != "mlp" for name in DIFFERENT]
+#: Every problem with the plain network, but for Kovasznay's flow, which is Taylor and Green's without time;
+#: every other network with one of them. In both precisions, one field and three.
+PAIRS = [(name, "mlp") for name in PROBLEMS if name != "kovasznay2d"]
+PAIRS += [("burgers1d", network) for network in NETWORKS if network != "mlp"]
+BOTH_PRECISIONS = [("burgers1d", "mlp"), ("taylor_green2d", "mlp")]
 
 
 @pytest.mark.parametrize(("name", "network"), PAIRS)
@@ -93,7 +94,7 @@ def test_all_forms_agree_on_the_library(name, network, x64, all_products_factore
     def forms(model, batch):
         return {form: build(problem, model, batch, Use.GRAM) for form, build in FORMS.items()}
 
-    both_precisions = network == "mlp" and name in DIFFERENT
+    both_precisions = (name, network) in BOTH_PRECISIONS
 
     def everything(batch):
         low = cast(model, jnp.float32), cast(batch, jnp.float32)
@@ -164,23 +165,22 @@ def test_identities(name, form, x64, all_products_factored):
     )
 
 
-@each(("rows", "tiles"), [(1, 1), (9, 2), (10_000, 1)])
-def test_tiles_of_any_size_give_the_same(rows, tiles, x64, monkeypatch, all_products_factored):
+def test_tiles_of_any_size_give_the_same(x64, monkeypatch, all_products_factored):
     """One point at a time, a remainder, and one tile for all; also between two sets of points."""
     case, batch = double_case("wave")
-    monkeypatch.setattr(TILES, "TILE_ROWS", rows)
-    monkeypatch.setattr(TILES, "TILES", tiles)
 
-    def kernels(batch):
-        for build in (factored, dense):
-            j, moved = (build(wave(), case.model, b) for b in (batch, other_points(batch)))
-            yield from (gram(j).matrix, gram(j, moved).matrix)
+    def kernels(build, batch):
+        j, moved = (build(wave(), case.model, b) for b in (batch, other_points(batch)))
+        return gram(j).matrix, gram(j, moved).matrix
 
-    everything = compiled_quickly(lambda batch: list(kernels(batch)), batch)
-    matrix, crossed, expected, expected_crossed = everything(batch)
-    np.testing.assert_array_equal(matrix, matrix.T)
-    assert_close(matrix, expected)
-    assert_close(crossed, expected_crossed)
+    expected = compiled_quickly(functools.partial(kernels, dense), batch)(batch)
+    for rows, tiles in [(1, 1), (9, 2), (10_000, 1)]:
+        monkeypatch.setattr(TILES, "TILE_ROWS", rows)
+        monkeypatch.setattr(TILES, "TILES", tiles)
+        matrix, crossed = compiled_quickly(functools.partial(kernels, factored), batch)(batch)
+        np.testing.assert_array_equal(matrix, matrix.T)
+        assert_close(matrix, expected[0])
+        assert_close(crossed, expected[1])
 
 
 @each("rows", [3, 300])
