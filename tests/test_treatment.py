@@ -39,6 +39,13 @@ def diagnosis():
     return examine(PATIENTS["imbalance_heat"].form("sick"), draws=1, steps=400, seconds=600.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A part of one's own."""
+
+    every: int = 1
+
+
 # --- proposals ------------------------------------------------------------------------------------
 
 
@@ -96,6 +103,7 @@ def test_several_changes_are_one_line():
     code = changed_code(setup, changed)
     assert code == 'setup.replace(network=network.replace(activation=jnp.sin), dtype="float64")'
     assert python_of(Network(width=200)) == "pk.Network(width=200)"
+    assert python_of(Own(every=3)) == "Own(every=3)"  # which pinntk does not have
 
 
 def test_a_network_that_is_given_is_not_replaced(diagnosis):

@@ -26,7 +26,7 @@ def python_of(value: Any) -> str:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [f for f in dataclasses.fields(value) if f.init and not _is_default(value, f)]
         inside = ", ".join(f"{f.name}={python_of(getattr(value, f.name))}" for f in fields)
-        return f"pk.{type(value).__name__}({inside})"
+        return f"{_name_of(type(value))}({inside})"
     if isinstance(value, Mapping):
         inside = ", ".join(f'"{name}": {python_of(item)}' for name, item in value.items())
         return f"{{{inside}}}"
