@@ -31,6 +31,15 @@ PARTICULAR = re.compile(
     r" \(.*?\)|(?<=Build ).*(?= into)|(?<=points for )'.*'"
     r"|(?<=rate of )[\d.e-]+(?=\.)|(?<=layers of )\d+|\b\d+(?= layers| points)"
 )
+#: How the older part of the record says what the newer says in other words.
+REWORDED = {
+    "Solve with the kernel in place of descending it: the natural gradient.": (
+        "Switch to the natural gradient: it solves with the kernel instead of following the gradient."
+    ),
+    "Weight the conditions by Algorithm 1, so that all have one average rate.": (
+        "Weight the conditions by Algorithm 1, so that all have the same average rate."
+    ),
+}
 #: What is required: the shares of first findings that are right, of verdicts that every seed shares, and
 #: of treated cases whose error falls by `GAIN`.
 RIGHT, STEADY, CURED, GAIN = 0.90, 0.95, 0.80, 10.0
@@ -129,6 +138,7 @@ def remedies(record: Record) -> str:
                 continue
             after = None if trial["outcome"] == "diverged" else trial["relative_l2"]
             name = PARTICULAR.sub(lambda found: "" if "(" in found[0] else "…", trial["name"])
+            name = REWORDED.get(name, name)
             counts.setdefault(name, []).append(improved({"before": before, "after": after}))
     rows = [
         [name, str(len(found)), str(sum(found))]

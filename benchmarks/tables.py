@@ -200,7 +200,8 @@ def doctor_rows(record: dict[str, Any]) -> list[list[str]]:
 def caveat(record: dict[str, Any]) -> str:
     """What the rows on the diagnosis do not say by themselves."""
     winners = [treatment["remedy"] for treatment in treatments(record) if improved(treatment)]
-    natural = sum("natural-gradient" in (winner or "") for winner in winners)
+    # An option in the older part of the record, a preset's name in the newer.
+    natural = sum("natural" in (winner or "") for winner in winners)
     return (
         "The problems with a planted failure are the cases that shaped the rules; on problems of another "
         "kind the\ndiagnosis may be right less often. The best remedy was the natural gradient in "
