@@ -17,7 +17,9 @@ def run_pinntk(*arguments: object) -> tuple[int, str, str]:
     An exception that `main` lets through is what a user would see as a traceback: exit code 1.
     """
     out, err = io.StringIO(), io.StringIO()
-    argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    argv = sys.argv
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     sys.argv = ["pinntk", *map(str, arguments)]
     code: object = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -30,7 +32,8 @@ def run_pinntk(*arguments: object) -> tuple[int, str, str]:
             code = 1
         finally:
             sys.argv = argv
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     assert isinstance(code, int)
     return code, out.getvalue(), err.getvalue()
 
