@@ -119,7 +119,7 @@ def test_every_way_to_use_a_parameter(use, x64):
     function, shapes, expected = USES[use]
     model = Model(parameters(shapes), lambda p, x: jnp.sum(jnp.tanh(function(p, lift(x)))))
     residual = lambda u, x: u(x) * u.d("x")(x)
-    problem, batch = setting({"pde": residual})
+    problem, batch = setting({"pde": residual, "value": lambda u, x: u(x)})
     assert_planned(problem, model, batch, expected)
     assert_same_kernel(problem, model, batch)
 
