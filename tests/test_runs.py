@@ -67,8 +67,7 @@ CHECKPOINT_EVERY = 700  # a multiple of neither 13 nor 40
 MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
-    "from jaxtyping import install_import_hook;"
-    "install_import_hook('pinntk', 'checked.typechecker');"
+    "import checked;"
     "from pinntk.cli import main; main()"
 )
 PATIENCE = 120.0  # seconds, for a busy machine

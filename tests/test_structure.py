@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from helpers import poisson, sample
-from pinntk.jacobian.structure import once_per_structure
 from pinntk.nets import MLP
+from pinntk.problem.structure import once_per_structure
 
 pytestmark = pytest.mark.fast
 

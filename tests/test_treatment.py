@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -225,19 +224,34 @@ def test_a_refusal_keeps_its_reason_and_a_programming_error_is_not_one(diagnosis
         Race(diagnosis.setup, 0).go_on(1.0, score)
 
 
-def test_the_weights_of_algorithm_1_cure_imbalance(diagnosis):
-    before = jax.config.read("jax_enable_x64")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        treatment = treat(diagnosis, 20.0)
-    assert jax.config.read("jax_enable_x64") == before
-    option_of = lambda old, new: f"--dtype {new.dtype}"
+def test_the_weights_of_algorithm_1_cure_imbalance(diagnosis, monkeypatch):
+    """Every trial is as long as its plan, so that the ranking does not depend on the machine."""
+    setup = diagnosis.setup.replace(training=diagnosis.setup.training.replace(steps=400))
+    weights = algorithm_1(setup, diagnosis.evidence)
+    monkeypatch.setattr("pinntk.diagnosis.trials.choose", lambda _: [weights])
+    evidence = dataclasses.replace(diagnosis.evidence, setup=setup)
+    diagnosis = dataclasses.replace(diagnosis, evidence=evidence)
+    treatment = treat(diagnosis, 600.0)
+    option_of = lambda old, new: f"--weighting {new.training.weighting}"
     check_record(treatment.added_to(diagnosis.as_dict(option_of), option_of))
-    baseline, best = treatment.trials[:2]
-    assert baseline.name == "baseline"
-    assert best.relative_l2 < baseline.relative_l2
-    assert treatment.winner.remedy is best.remedy
-    assert treatment.winner.as_dict(diagnosis.setup, option_of)["option"].startswith("--dtype")
+    baseline, best = treatment.trials
+    assert (baseline.name, baseline.steps, best.steps) == ("baseline", 400, 400)
+    assert best.relative_l2 < baseline.relative_l2 / 10
+    assert treatment.winner.remedy is best.remedy is weights
+    assert treatment.winner.as_dict(setup, option_of)["option"].startswith("--weighting")
+
+
+def test_a_trial_of_another_precision_leaves_the_precision_as_it_was(diagnosis):
+    setup = double(diagnosis.setup, diagnosis.evidence).setup
+    setup = setup.replace(training=setup.training.replace(steps=10))
+    before = jax.config.read("jax_enable_x64")
+    race = Race(setup, 0)
+    assert not race.go_on(600.0, Score(diagnosis))
+    assert race.trial().steps == 10
+    assert jax.config.read("jax_enable_x64") == before
+    assert all(
+        a.dtype == jnp.float64 for a in jax.tree.leaves(race.result.model) if hasattr(a, "dtype")
+    )
 
 
 # --- a prescription helps ---------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Estimate:
     shift: Float[np.ndarray, "*shape"]
 
     @property
-    def identifiable(self) -> Bool[np.ndarray, ...]:
+    def identifiable(self) -> Bool[np.ndarray, "*shape"]:
         """Whether the residuals determine it, by entry."""
         return np.asarray(np.isfinite(self.std))
 

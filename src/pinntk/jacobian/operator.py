@@ -143,13 +143,15 @@ def symmetric_product(left: Float[Array, "n m"], dtype: Any = None) -> Float[Arr
         found = strips(left)
     else:
         found = jax.lax.platform_dependent(left, cpu=by_columns, default=strips)
-    lower = jnp.tril(jnp.concatenate([jnp.pad(x, ((0, 0), (0, n - x.shape[1]))) for x in found]))
-    return lower + jnp.tril(lower, -1).T
+    return symmetric(jnp.concatenate([jnp.pad(x, ((0, 0), (0, n - x.shape[1]))) for x in found]))
 
 
 def symmetric(matrix: Array) -> Array:
-    """The mean of a matrix and its transpose, symmetric to the last bit."""
-    return (matrix + matrix.T) / 2
+    """The lower half of a matrix and its mirror image, symmetric to the last bit.
+
+    A mean with the transpose need not be: a compiler may round its two sums in different ways.
+    """
+    return jnp.where(jnp.tri(len(matrix), dtype=bool), matrix, matrix.T)
 
 
 def check_accumulation(dtype: Any) -> None:

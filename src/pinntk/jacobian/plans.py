@@ -12,8 +12,8 @@ import numpy as np
 
 from pinntk.jacobian.model import parameters_by_name
 from pinntk.jacobian.products import FactorPlan, Matrix, gradients_at, traced
-from pinntk.jacobian.structure import once_per_structure
 from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem.structure import once_per_structure
 from pinntk.program import find_uses, live
 
 #: What a number of a plain gradient costs in numbers of its factors: it is summed over the products

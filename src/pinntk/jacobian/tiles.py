@@ -97,23 +97,32 @@ def _fill_symmetric(matrix: Array, gradients: Gradients, corner: int, dtype: Any
     """Write J Jᵀ of one condition: the tiles below the diagonal and their transposes, then those on it.
 
     The last tiles of a side reach back over others. Written in this order the result is symmetric to
-    the last bit all the same.
+    the last bit all the same. What mirrors the blocks on the diagonal reads them from the matrix: a
+    tile and its transpose may be computed twice, and rounded in two ways.
     """
     n, m = gradients.residual.shape
     size = min(_tile_points(gradients), -(-n // TILES))
     count = -(-n // size)
 
+    def first_of(place: Array) -> Array:
+        return jnp.minimum(place * size, n - size)
+
     def write(matrix: Array, i: Array, j: Array) -> Array:
-        first, second = (jnp.minimum(place * size, n - size) for place in (i, j))
+        first, second = first_of(i), first_of(j)
         tile = _tile(_slice(gradients, first, size), _slice(gradients, second, size), dtype)
-        tile = jnp.where(i == j, symmetric(tile), tile)
         top, start = corner + first * m, corner + second * m
         matrix = jax.lax.dynamic_update_slice(matrix, tile, (top, start))
         return jax.lax.dynamic_update_slice(matrix, tile.T, (start, top))
 
+    def mirror(place: Array, matrix: Array) -> Array:
+        at = (corner + first_of(place) * m,) * 2
+        block = jax.lax.dynamic_slice(matrix, at, (size * m,) * 2)
+        return jax.lax.dynamic_update_slice(matrix, symmetric(block), at)
+
     below = [(i, j) for i in range(count) for j in range(i)]
     pairs = jnp.asarray(below + [(i, i) for i in range(count)])
-    return jax.lax.fori_loop(0, len(pairs), lambda p, k: write(k, *pairs[p]), matrix)
+    matrix = jax.lax.fori_loop(0, len(pairs), lambda p, k: write(k, *pairs[p]), matrix)
+    return jax.lax.fori_loop(0, count, mirror, matrix)
 
 
 def _slice(gradients: Gradients, first: Array, count: int) -> Gradients:

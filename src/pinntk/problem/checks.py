@@ -65,14 +65,16 @@ def check_fields(fields: Any) -> tuple[str, ...]:
 
 
 def check_residual(
-    name: str, residual_at: Callable[[Model, Sample], Array], model: Model, sample: Sample
+    name: str, residual_at: Callable[[Model, Sample], Array], model: Model, row: Sample
 ) -> None:
-    """Raise `ResidualError` with the condition's name where its residual cannot be used."""
+    """Raise `ResidualError` with the condition's name where its residual cannot be used.
+
+    `row` holds one point of the condition, or its shapes.
+    """
     argument = f"residual of condition {name!r}"
-    one = jax.tree.map(lambda a: a[0], sample)
     try:
         closed, shape = jax.make_jaxpr(functools.partial(residual_at, model), return_shape=True)(
-            one
+            row
         )
     except PinntkError as error:
         raise ResidualError(
@@ -101,17 +103,16 @@ def check_residual(
         )
     if primitives(closed.jaxpr) & SUSPECTS:
         with explained(argument):
-            _try_gradient(residual_at, model, sample)
+            _try_gradient(residual_at, model, row)
 
 
-def _try_gradient(
-    residual_at: Callable[[Model, Sample], Array], model: Model, sample: Sample
-) -> None:
-    """Trace the gradient of a loss of the residual at all points, which shows whether there is one."""
+def _try_gradient(residual_at: Callable[[Model, Sample], Array], model: Model, row: Sample) -> None:
+    """Trace the gradient of a loss of the residual at points, which shows whether there is one."""
     parameters, rest = eqx.partition(model, eqx.is_inexact_array)
+    sample = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), row)
 
-    def loss(parameters: Any) -> Array:
+    def loss(parameters: Any, sample: Sample) -> Array:
         whole = eqx.combine(parameters, rest)
         return jnp.sum(jax.vmap(functools.partial(residual_at, whole))(sample) ** 2)
 
-    jax.eval_shape(jax.grad(loss), parameters)
+    jax.eval_shape(jax.grad(loss), parameters, sample)

@@ -20,6 +20,7 @@ from pinntk.errors import PinntkError, check_name
 from pinntk.nets import Unknown, WithCoefficients, coefficients_of, declared
 from pinntk.problem.checks import check_fields, check_inside, check_residual
 from pinntk.problem.samples import HELD_OUT, Batch, Model, Sample, condition_key, draw
+from pinntk.problem.structure import once_per_structure
 from pinntk.program import explained, merge_equal
 
 
@@ -215,7 +216,8 @@ class Problem:
     def check(self, model: Model, batch: Batch) -> None:
         """Raise `ResidualError` with the condition's name where a residual cannot be used."""
         for name, sample in batch.items():
-            check_residual(name, functools.partial(self.residual_at, name), model, sample)
+            row = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), sample)
+            _check(self, name, model, row)
 
     def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
         """Where errors are measured: 1,001 points in 1-D, about 10,000 in more dimensions.
@@ -232,3 +234,8 @@ class Problem:
         else:
             points = jnp.asarray(domain.uniform(count), float)
         return points if dtype is None else points.astype(dtype)
+
+
+@once_per_structure
+def _check(problem: Problem, name: str, model: Model, row: Sample) -> None:
+    check_residual(name, functools.partial(problem.residual_at, name), model, row)

@@ -7,14 +7,15 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax.core import Tracer
 
-from pinntk.jacobian.model import trainable
-from pinntk.problem import Model, Problem, Sample
+from pinntk.problem.samples import Model, Sample
 from pinntk.program import SMALL
 
+Problem = TypeVar("Problem")
 T = TypeVar("T")
 
 
@@ -45,7 +46,7 @@ def once_per_structure(
 
 def _structure(model: Model, row: Sample) -> tuple:
     """Shapes of the parameters and of the point; all else by value."""
-    parameters, rest = trainable(model)
+    parameters, rest = eqx.partition(model, eqx.is_inexact_array)
     return _leaves(_shape, (parameters, row)), _leaves(_content, rest)
 
 
