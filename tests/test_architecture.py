@@ -34,19 +34,19 @@ FLOORS = (
     ("kernel", "weighting", "optim", "inverse"),
     ("training",),
     ("diagnosis", "library"),
-    ("report",),
+    ("report", "page"),
     ("paper",),
     ("cli",),
 )
 ROOMS = [room for floor in FLOORS for room in floor]
 #: What the top level may show to users: all but the rooms that draw and the command line.
 PUBLIC = "public"
-NOT_PUBLIC = {"report", "paper", "cli"}
+NOT_PUBLIC = {"report", "page", "paper", "cli"}
 
 #: Imports inside functions, and why they are there.
 LATE_IMPORTS = {
     ("cli.app", "pinntk.report"): "Matplotlib is loaded by the commands that draw",
-    ("cli.doctor", "pinntk.report.page"): "Bokeh is loaded where a page is made",
+    ("cli.doctor", "pinntk.page"): "Bokeh is loaded where a page is made",
     ("cli.app", "pinntk.paper"): "it draws",
     ("paper.lemma", "diffrax"): "an extra, for one experiment",
     ("jacobian.machine", "psutil"): "asked where memory is, not by `import pinntk`",
@@ -60,8 +60,8 @@ LATE_IMPORTS = {
 KEPT_TO = {
     "psutil": {"jacobian"},
     "matplotlib": {"report"},
-    "bokeh": {"report"},
-    "jinja2": {"report"},
+    "bokeh": {"page"},
+    "jinja2": {"page"},
     "typer": {"cli"},
     "platformdirs": {"cli"},
     "rich": {"cli", "training"},

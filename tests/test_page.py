@@ -18,10 +18,10 @@ import pytest
 
 from each import each
 from pinntk.errors import PinntkError
-from pinntk.report import page as page_module
-from pinntk.report.page import render, write_page
-from pinntk.report.page_figure import logarithmic_ticks
-from pinntk.report.page_words import factor, number, thinned, went
+from pinntk.page import html as page_module
+from pinntk.page import render, write_page
+from pinntk.page.figure import logarithmic_ticks
+from pinntk.page.words import factor, number, thinned, went
 from sample_record import renamed, sample_record, without_optional
 
 LIMIT = 5_000_000

@@ -178,7 +178,7 @@ def _write(record: dict[str, Any], where: Destination) -> None:
     elif where.json_file is not None:
         write_atomically(where.json_file, text.encode())
     if where.folder is not None:
-        from pinntk.report.page import write_page  # Bokeh is loaded where a page is made
+        from pinntk.page import write_page  # Bokeh is loaded where a page is made
 
         page = write_page(record, where.folder / PAGE)
         if not where.to_stdout:

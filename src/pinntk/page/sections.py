@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pinntk.report.page_figure import Axes, Plot
-from pinntk.report.page_plots import Series, curves
-from pinntk.report.page_words import (
+from pinntk.page.figure import Axes, Plot
+from pinntk.page.plots import Series, curves
+from pinntk.page.words import (
     columns,
     factor,
     floats,

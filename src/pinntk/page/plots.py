@@ -25,7 +25,7 @@ from bokeh.models import (
     Scatter,
 )
 
-from pinntk.report.page_figure import (
+from pinntk.page.figure import (
     COLOURS,
     DASHES,
     MAGNITUDE,
@@ -39,7 +39,7 @@ from pinntk.report.page_figure import (
     logarithmic_ticks,
     new_figure,
 )
-from pinntk.report.page_words import DRAWN, number, quoted, thinned
+from pinntk.page.words import DRAWN, number, quoted, thinned
 
 #: A tooltip. Bokeh escapes what stands in the data.
 TIP = '<div style="white-space: pre-line">@at\n@said</div>'

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pinntk.report.page_figure import Axes, Plot
-from pinntk.report.page_plots import Series, curves, heat, scattered
-from pinntk.report.page_sections import NO_TRAINING, Record, Section
-from pinntk.report.page_words import (
+from pinntk.page.figure import Axes, Plot
+from pinntk.page.plots import Series, curves, heat, scattered
+from pinntk.page.sections import NO_TRAINING, Record, Section
+from pinntk.page.words import (
     columns,
     floats,
     number,

@@ -11,8 +11,8 @@ from bokeh.resources import Resources
 
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError, RunError
-from pinntk.report import page_maps, page_sections
-from pinntk.report.page_words import number
+from pinntk.page import maps, sections
+from pinntk.page.words import number
 from pinntk.training.checkpoint import write_atomically
 
 
@@ -48,18 +48,18 @@ def write_page(record: Mapping[str, Any], path: Path) -> Path:
 
 def render(record: Mapping[str, Any]) -> str:
     """The page as text."""
-    sections = [
-        page_sections.spectra(record),
-        page_sections.rates(record),
-        page_sections.losses(record),
-        page_maps.maps(record),
-        page_maps.modes(record),
-        page_sections.trials(record),
-        page_sections.settings(record),
+    parts = [
+        sections.spectra(record),
+        sections.rates(record),
+        sections.losses(record),
+        maps.maps(record),
+        maps.modes(record),
+        sections.trials(record),
+        sections.settings(record),
     ]
     winner = record["winner"]
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pinntk.report"),
+        loader=jinja2.PackageLoader("pinntk.page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -70,13 +70,13 @@ def render(record: Mapping[str, Any]) -> str:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
     return environment.get_template("report.html.j2").render(
         record=record,
-        sections=sections,
-        drawn={section.id for section in sections if section.plots or section.tables},
-        items={plot.id: plot.item for section in sections for plot in section.plots},
-        subject=page_sections.subject(record),
-        facts=page_sections.facts(record),
-        improvement=page_sections.improvement(winner) if winner else "",
-        seen_in=page_sections.seen_in,
+        sections=parts,
+        drawn={section.id for section in parts if section.plots or section.tables},
+        items={plot.id: plot.item for section in parts for plot in section.plots},
+        subject=sections.subject(record),
+        facts=sections.facts(record),
+        improvement=sections.improvement(winner) if winner else "",
+        seen_in=sections.seen_in,
         library=_library(),
     )
 
