@@ -1,5 +1,6 @@
 """Strict by default: rank promotion raises, and warnings are errors (see pyproject.toml)."""
 
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -50,6 +51,8 @@ def _own_cache() -> None:
 
 
 _own_cache()
+# JAX traces programs into many small objects, which the collector looks through again and again.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.hookimpl(tryfirst=True)
