@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,17 +38,9 @@ class Units(NamedTuple):
 
 
 def hidden_units(model: Model, points: Float[Array, "n d"]) -> Units:
-    """Trace the model at one point, and record at all points what goes into products and units."""
-    names: list[str] = []
-
-    def arguments(point: Point) -> list[Array]:
-        recorded = arguments_of(model, {*SATURATED, *WAVES, PRODUCT})(point)
-        products = [argument for argument in recorded if argument.primitive == PRODUCT]
-        kept = [a for a in recorded if a.primitive != PRODUCT or a is products[0]]
-        names[:] = [argument.primitive for argument in kept]
-        return [jnp.ravel(argument.value) for argument in kept]
-
-    values = [np.asarray(each, np.float64) for each in jax.jit(jax.vmap(arguments))(points)]
+    """Record at all points what goes into products and units."""
+    names, found = _arguments(model, points)
+    values = [np.asarray(each, np.float64) for each in found]
     layers = list(zip(names, values, strict=True))
     squashed = [(name, given) for name, given in layers if name in SATURATED]
     bends = squashed or [(name, given) for name, given in layers if name in WAVES]
@@ -59,3 +52,19 @@ def hidden_units(model: Model, points: Float[Array, "n d"]) -> Units:
         float(np.ptp(first, axis=0).min() / 2),
         float(np.abs(first).max()),
     )
+
+
+@eqx.filter_jit
+def _arguments(model: Model, points: Float[Array, "n d"]) -> tuple[list[str], list[Array]]:
+    """The units and the first product of a model, by their primitives' names, and their arguments (n, ·)."""
+    names: list[str] = []
+
+    def at(point: Point) -> list[Array]:
+        recorded = arguments_of(model, {*SATURATED, *WAVES, PRODUCT})(point)
+        products = [argument for argument in recorded if argument.primitive == PRODUCT]
+        kept = [a for a in recorded if a.primitive != PRODUCT or a is products[0]]
+        names[:] = [argument.primitive for argument in kept]
+        return [jnp.ravel(argument.value) for argument in kept]
+
+    values = jax.vmap(at)(points)
+    return names, values

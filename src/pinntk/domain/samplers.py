@@ -53,10 +53,14 @@ class Sobol(AbstractSampler):
     def sample(self, key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
         if d == 0:
             return jnp.zeros((n, 0))
-        shift = jax.random.bits(key, (d,), jnp.uint32)
-        shifted = jnp.asarray(_sobol_bits(n, d)) ^ shift[None, :]
-        # With half a unit added, 23 bits are what float32 can hold: no point lies on a wall.
-        return ((shifted >> 9).astype(float) + 0.5) / 2**23
+        return _shifted(jnp.asarray(_sobol_bits(n, d)), key)
+
+
+@jax.jit
+def _shifted(bits: UInt32[Array, "n d"], key: PRNGKeyArray) -> Float[Array, "n d"]:
+    shift = jax.random.bits(key, bits.shape[1:], jnp.uint32)
+    # With half a unit added, 23 bits are what float32 can hold: no point lies on a wall.
+    return (((bits ^ shift[None, :]) >> 9).astype(float) + 0.5) / 2**23
 
 
 @functools.lru_cache(maxsize=64)

@@ -118,8 +118,13 @@ def train_ensemble(
 
 def member_model(parameters: Any, like: Model, index: int) -> Model:
     """The model of one member from the stacked parameters."""
-    own = jax.tree.map(lambda leaf: leaf[index], parameters)
+    own = _row(parameters, index)
     return eqx.combine(own, trainable(like)[1])
+
+
+@jax.jit
+def _row(parameters: Any, index: int | Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], parameters)
 
 
 def _resized(
@@ -135,6 +140,7 @@ def _resized(
     )
 
 
+@jax.jit
 def _stacked(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
