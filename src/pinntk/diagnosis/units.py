@@ -56,7 +56,7 @@ def hidden_units(model: Model, points: Float[Array, "n d"]) -> Units:
 
 @eqx.filter_jit
 def _arguments(model: Model, points: Float[Array, "n d"]) -> tuple[list[str], list[Array]]:
-    """The units and the first product of a model, by their primitives' names, and their arguments (n, ·)."""
+    """The first product and the units of a model: names of their primitives, arguments (n, ·)."""
     names: list[str] = []
 
     def at(point: Point) -> list[Array]:
