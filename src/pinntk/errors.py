@@ -53,9 +53,12 @@ def from_users_function(argument: str, expected: str) -> Iterator[None]:
         raise PinntkError(argument, got=brief(error), expected=expected) from error
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
     """An error in one line: its type, and the first line of what it says."""
-    lines = str(error).splitlines()
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # a user's exception that cannot be printed
+        lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from pinntk.cli.specs import InFile, in_file, library_name, parse_options
-from pinntk.errors import PinntkError, check_name, unknown_name
+from pinntk.errors import PinntkError, brief, check_name, unknown_name
 from pinntk.library.registry import PROBLEMS, parameters
 from pinntk.problem import Problem
 from pinntk.training import Network, Setup, default_setup, natural_setup
@@ -140,7 +140,7 @@ def fingerprint(file: Path, argument: str = "PROBLEM") -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)
-        why = "does not exist" if missing else f"cannot be read ({_said(error)})"
+        why = "does not exist" if missing else f"cannot be read ({brief(error)})"
         raise PinntkError(argument, got=f"{file}, which {why}", expected="a Python file") from error
 
 
@@ -183,11 +183,4 @@ def _failure(file: Path, argument: str, error: BaseException) -> PinntkError:
     if isinstance(error, PinntkError):
         subject = f"{place}: {error.argument}"
         return type(error)(subject, got=error.got, expected=error.expected, fix=error.fix)
-    return PinntkError(argument, got=f"{place}: {_said(error)}", expected="a file that runs")
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # an exception of the user's that cannot be printed
-        return type(error).__name__
+    return PinntkError(argument, got=f"{place}: {brief(error)}", expected="a file that runs")
