@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import os
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -126,38 +124,6 @@ def test_the_readme_prints_what_it_says_and_its_cure_cures(folder):
     assert errors[1] < errors[0] / 100
 
 
-def console_examples() -> Iterator[tuple[Path, str, str]]:
-    """Every `$ command` that is shown with its output: page, command, output."""
-    for page in PAGES:
-        for block in blocks(page):
-            if block.language == "console":
-                first, _, output = block.text.partition("\n")
-                yield page, first.removeprefix("$ "), output
-
-
-@pytest.mark.parametrize(
-    ("page", "command", "output"),
-    list(console_examples()),
-    ids=lambda value: (
-        page_name(value) if isinstance(value, Path) else value.partition("\n")[0][:40]
-    ),
-)
-def test_commands_print_what_the_page_says(page, command, output, folder):
-    for block in blocks(page):
-        if block.title:
-            (folder / block.title).write_text(block.text)
-    code = "from pinntk.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *shlex.split(command)[1:]],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-        env={**os.environ, "COLUMNS": "100"},
-    )
-    assert agree(done.stdout, output), done.stdout
-
-
 def test_control_other_words_or_numbers_are_noticed():
     assert agree("error 5.5e-02,\n4,900 times", "error 5.1e-02, 4,700 times")
     assert not agree("error 5.5e-02", "error 5.5e-03")
@@ -169,7 +135,7 @@ def test_control_other_words_or_numbers_are_noticed():
 def commands_in(page: Path) -> Iterator[str]:
     """Everything on a page that starts with `pinntk `: lines of shell blocks, and inline code."""
     text = page.read_text()
-    shell = [block.text for block in blocks(page) if block.language in ("bash", "console")]
+    shell = [block.text for block in blocks(page) if block.language == "bash"]
     lines = [part.strip() for block in shell for part in re.split(r"\n|&&", block)]
     inline = re.findall(r"(?<!`)`(pinntk [^`\n]+)`", text)
     for line in [*lines, *inline]:
