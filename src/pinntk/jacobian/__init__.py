@@ -11,7 +11,6 @@ from pinntk.jacobian.model import (
     model_dtype,
     parameter_count,
     parameters_by_name,
-    trainable,
 )
 from pinntk.jacobian.operator import (
     AbstractJacobian,
@@ -25,6 +24,7 @@ from pinntk.jacobian.operator import (
 )
 from pinntk.jacobian.plans import Use, rows_of
 from pinntk.jacobian.products import FactorPlan
+from pinntk.problem import trainable
 
 __all__ = [
     "FORMS",

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import jax
-
 from pinntk.errors import check_name
 from pinntk.jacobian.dense import dense
 from pinntk.jacobian.factored import factored, point_bytes
@@ -18,7 +16,7 @@ from pinntk.jacobian.model import model_dtype, parameter_count, parameters_by_na
 from pinntk.jacobian.operator import AbstractJacobian
 from pinntk.jacobian.plans import Use, make_plans, multiplications, rows_of
 from pinntk.jacobian.products import FactorPlan
-from pinntk.problem import Batch, Model, Problem
+from pinntk.problem import Batch, Model, Problem, row_shapes
 
 #: The forms by name.
 FORMS: Mapping[str, Callable[..., AbstractJacobian]] = {
@@ -125,7 +123,7 @@ def _costs(
     n = sum(rows.values())
     once = passes = outer = held = 0.0
     for name, plan in plans.items():
-        one = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), batch[name])
+        one = row_shapes(batch[name])
         points = len(batch[name].points)
         forward = 2.0 * points * multiplications(problem, name, model, one)
         once += forward

@@ -15,7 +15,6 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pinntk.jacobian.memory import chunk_points, over_points
-from pinntk.jacobian.model import trainable
 from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
@@ -28,7 +27,7 @@ from pinntk.jacobian.operator import (
     symmetric_product,
     vjp,
 )
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Model, Problem, Sample, trainable
 from pinntk.program import explained
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from pinntk.jacobian.memory import chunk_points, over_points
-from pinntk.jacobian.model import parameters_by_name, trainable
+from pinntk.jacobian.model import parameters_by_name
 from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
@@ -40,7 +40,7 @@ from pinntk.jacobian.products import (
     gradients_at,
 )
 from pinntk.jacobian.tiles import join, kernel, matrix_of
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Model, Problem, Sample, trainable
 
 #: Up to so many products of a matrix, the pairs of a diagonal entry are written out one by one.
 UNROLLED = 8

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from pinntk.errors import PinntkError
 from pinntk.jacobian.factored import point_bytes, point_norms
 from pinntk.jacobian.memory import chunk_points, over_points
-from pinntk.jacobian.model import parameter_count, trainable
+from pinntk.jacobian.model import parameter_count
 from pinntk.jacobian.operator import (
     AbstractJacobian,
     Gram,
@@ -30,7 +30,7 @@ from pinntk.jacobian.operator import (
 )
 from pinntk.jacobian.plans import Use, make_plans
 from pinntk.jacobian.products import POINT_AXES, gradients_at
-from pinntk.problem import Batch, Model, Problem
+from pinntk.problem import Batch, Model, Problem, trainable
 from pinntk.program import explained
 
 

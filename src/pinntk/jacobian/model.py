@@ -9,12 +9,7 @@ import jax
 from jaxtyping import Array
 
 from pinntk.errors import PinntkError
-from pinntk.problem import Model
-
-
-def trainable(model: Model) -> tuple[Any, Any]:
-    """The model's floating-point arrays, which are trained, and all the rest."""
-    return eqx.partition(model, eqx.is_inexact_array)
+from pinntk.problem import Model, trainable
 
 
 def parameters_by_name(model: Model) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pinntk.jacobian.model import parameters_by_name
 from pinntk.jacobian.products import FactorPlan, Matrix, gradients_at, traced
-from pinntk.problem import Batch, Model, Problem, Sample
+from pinntk.problem import Batch, Model, Problem, Sample, row_shapes
 from pinntk.problem.structure import once_per_structure
 from pinntk.program import find_uses, live
 
@@ -39,7 +39,7 @@ def make_plans(
     plans = {}
     for name in problem.names:
         if name in batch:
-            row = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), batch[name])
+            row = row_shapes(batch[name])
             plans[name] = _plan(problem, name, model, row, use)
     plain = frozenset(parameter for plan in plans.values() for parameter in plan.plain)
     plain |= _in_several_shapes(plans)

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from pinntk.jacobian.model import parameters_by_name, trainable
-from pinntk.problem import Model, Problem, Sample
+from pinntk.jacobian.model import parameters_by_name
+from pinntk.problem import Model, Problem, Sample, trainable
 from pinntk.program import (
     INLINED,
     RECOMPUTED,

@@ -9,7 +9,9 @@ from pinntk.problem.samples import (
     condition_key,
     draw,
     relative_l2,
+    row_shapes,
     subsample,
+    trainable,
 )
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "condition_key",
     "draw",
     "relative_l2",
+    "row_shapes",
     "subsample",
+    "trainable",
 ]

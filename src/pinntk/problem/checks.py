@@ -14,7 +14,7 @@ from jaxtyping import Array
 from pinntk.conditions import Condition
 from pinntk.domain import AbstractRegion
 from pinntk.errors import PinntkError, ResidualError, brief
-from pinntk.problem.samples import Model, Sample
+from pinntk.problem.samples import Model, Sample, trainable
 from pinntk.program import SUSPECTS, explained, primitives
 
 
@@ -108,7 +108,7 @@ def check_residual(
 
 def _try_gradient(residual_at: Callable[[Model, Sample], Array], model: Model, row: Sample) -> None:
     """Trace the gradient of a loss of the residual at points, which shows whether there is one."""
-    parameters, rest = eqx.partition(model, eqx.is_inexact_array)
+    parameters, rest = trainable(model)
     sample = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), row)
 
     def loss(parameters: Any, sample: Sample) -> Array:

@@ -19,7 +19,7 @@ from pinntk.domain import AbstractRegion, Random, UniformGrid, check_region
 from pinntk.errors import PinntkError, check_name
 from pinntk.nets import Unknown, WithCoefficients, coefficients_of, declared
 from pinntk.problem.checks import check_fields, check_inside, check_residual
-from pinntk.problem.samples import HELD_OUT, Batch, Model, Sample, condition_key, draw
+from pinntk.problem.samples import HELD_OUT, Batch, Model, Sample, condition_key, draw, row_shapes
 from pinntk.problem.structure import once_per_structure
 from pinntk.program import explained, merge_equal
 
@@ -216,8 +216,7 @@ class Problem:
     def check(self, model: Model, batch: Batch) -> None:
         """Raise `ResidualError` with the condition's name where a residual cannot be used."""
         for name, sample in batch.items():
-            row = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), sample)
-            _check(self, name, model, row)
+            _check(self, name, model, row_shapes(sample))
 
     def test_points(self, dtype: Any = None, per_side: int | None = None) -> Float[Array, "n d"]:
         """Where errors are measured: 1,001 points in 1-D, about 10,000 in more dimensions.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -26,6 +27,17 @@ class Sample(NamedTuple):
 
 
 Batch = dict[str, Sample]
+
+
+def trainable(model: Model) -> tuple[Any, Any]:
+    """The model's floating-point arrays, which are trained, and all the rest."""
+    return eqx.partition(model, eqx.is_inexact_array)
+
+
+def row_shapes(sample: Sample) -> Sample:
+    """One point of a sample, as shapes and dtypes alone."""
+    of_row = lambda a: jax.ShapeDtypeStruct(a.shape[1:], jax.dtypes.canonicalize_dtype(a.dtype))
+    return jax.tree.map(of_row, sample)
 
 
 def condition_key(key: PRNGKeyArray, index: int) -> PRNGKeyArray:

@@ -7,12 +7,11 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-import equinox as eqx
 import jax
 import numpy as np
 from jax.core import Tracer
 
-from pinntk.problem.samples import Model, Sample
+from pinntk.problem.samples import Model, Sample, trainable
 from pinntk.program import SMALL
 
 Problem = TypeVar("Problem")
@@ -46,7 +45,7 @@ def once_per_structure(
 
 def _structure(model: Model, row: Sample) -> tuple:
     """Shapes of the parameters and of the point; all else by value."""
-    parameters, rest = eqx.partition(model, eqx.is_inexact_array)
+    parameters, rest = trainable(model)
     return _leaves(_shape, (parameters, row)), _leaves(_content, rest)
 
 
