@@ -20,7 +20,7 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
     points = {c: _points(rng, c, sizes[c], dimensions) for c in conditions}
     return {
         "schema": "pinntk-diagnosis",
-        "schema_version": 2,
+        "schema_version": 3,
         "problem": {
             "name": name,
             "coordinates": coordinates,
@@ -68,7 +68,15 @@ def sample_record(dimensions: int = 2, seed: int = 0, name: str = "wave1d") -> d
             "held_out_after": 4.4e-3,
             "relative_l2_before": 0.42,
             "relative_l2_after": 0.021,
+            "expected_before": 0.4,
+            "estimate_before": None,
+            "estimate_after": None,
+            "cure": True,
+            "doubt": "",
+            "sentence": "Cure: the relative error went from 0.42 to 0.021.",
+            "gap": None,
         },
+        "expected": 0.4,
         "provenance": {
             "pinntk": "0.1.0",
             "jax": "0.10.2",
@@ -89,6 +97,7 @@ def without_optional(record: dict[str, Any]) -> dict[str, Any]:
         "baseline": None,
         "maps": None,
         "winner": None,
+        "expected": None,
         "modes": [],
         "trials": [],
         "points": {},

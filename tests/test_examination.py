@@ -142,7 +142,7 @@ def rod(points=16, **options):
 def test_the_baseline_takes_the_steps_of_train(changes):
     problem, training = rod(), PLAN.replace(**changes)
     draws = [Draw(mlp(jax.random.key(i), 1), problem.sample(jax.random.key(i))) for i in range(2)]
-    found = run_baseline(JaxSubject(problem, draws, training, KEY), training, 40, seconds=100.0)
+    found = run_baseline(JaxSubject(problem, draws, training, KEY), training, 40)
     # A draw has keys of its own, so that only the first is the same where points are drawn on the way.
     alike = draws if "resampling" not in changes else draws[:1]
     for i, (model, batch) in enumerate(alike):

@@ -14,8 +14,9 @@ from each import each
 from helpers import mlp
 from pinntk.conditions import Condition, initial_value
 from pinntk.diagnosis import FINDINGS, AbstractFinding, Found, Severity
+from pinntk.diagnosis.effort import DRAWS
 from pinntk.diagnosis.evidence import Evidence
-from pinntk.diagnosis.examination import DRAWS, HEALTHY, UNEXPLAINED, gather
+from pinntk.diagnosis.examination import HEALTHY, UNEXPLAINED, UNSEEN, gather
 from pinntk.diagnosis.examination import judge as judge_by
 from pinntk.diagnosis.findings import Causality, Laziness, Scaling
 from pinntk.diagnosis.measures import BINS
@@ -173,3 +174,24 @@ def test_three_steps_do_not_make_a_training_lazy():
     evidence = with_profiles([1] * DRAWS)
     assert Laziness().judge(evidence) is None
     assert Laziness(fewest=1, telling=0.0).judge(evidence) is not None
+
+
+def cut(evidence, done, asked):
+    """The evidence of a training that was stopped after so many steps of those it was to take."""
+    baseline = evidence.baseline
+    steps = (*baseline.steps[:-1], done)
+    return dataclasses.replace(
+        evidence, baseline=dataclasses.replace(baseline, steps=steps, asked=asked)
+    )
+
+
+def test_a_training_that_was_hardly_seen_is_not_spoken_of():
+    evidence = with_profiles([30] * DRAWS)
+    found = judge(cut(evidence, 37, 2000))
+    assert found[0].name == UNSEEN
+    assert found[0].severity is not Severity.SEVERE
+    assert "37 of 2,000 steps were seen" in found[0].sentence
+    assert not any(each.name in (Causality.name, Laziness.name) for each in found)
+    assert "expect" not in " ".join(each.sentence for each in found)
+    # The control: half of the steps are enough.
+    assert judge(cut(evidence, 1000, 2000))[0].name == Causality.name

@@ -487,7 +487,7 @@ def test_data_are_observed_from_first_to_last():
 
 def test_a_whole_diagnosis_of_a_ring_and_of_given_points():
     problem = ring_problem()
-    found = pk.diagnose(problem, built(problem), PLAN, draws=1, seconds=20.0, key=KEY)
+    found = pk.diagnose(problem, built(problem), PLAN, draws=1, key=KEY)
     record = found.as_dict()
     shown = np.array(record["maps"]["prediction"]["u"], float)
     axes = [np.array(axis["values"]) for axis in record["maps"]["axes"]]
@@ -500,7 +500,7 @@ def test_a_whole_diagnosis_of_a_ring_and_of_given_points():
         np.testing.assert_array_equal(np.isfinite(table), inside)
     assert list(record["maps"]["residual"]) == ["residual"]
     cloud = DOMAINS["cloud"][0]
-    record = pk.diagnose(cloud, built(cloud), PLAN, draws=1, seconds=20.0, key=KEY).as_dict()
+    record = pk.diagnose(cloud, built(cloud), PLAN, draws=1, key=KEY).as_dict()
     assert record["maps"] is None
 
 

@@ -35,7 +35,7 @@ from pinntk.training.describe import describe_setup
 @pytest.fixture(scope="module")
 def diagnosis():
     """The heat equation in other units, examined after a few steps: imbalance."""
-    return examine(PATIENTS["imbalance_heat"].form("sick"), draws=1, steps=400, seconds=600.0)
+    return examine(PATIENTS["imbalance_heat"].form("sick"), draws=1, steps=400)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,6 +48,8 @@ def diagnose(
     preset: o.Preset = None,
     seed: o.Seed = 0,
     budget: o.TrialBudget = "60s",
+    patience: o.Patience = "10min",
+    first_order: o.FirstOrderOnly = False,
     finding: o.Findings = None,
     out: o.DiagnosisOut = None,
     json_file: o.Json = None,
@@ -71,7 +73,8 @@ def diagnose(
     _cached(no_cache)
     if not where.to_stdout:
         print_setup(loaded.spec, setup, seed)
-    case = doctor.Case(loaded, options, setup, seed, own_findings)
+    limit = o.parse_budget(patience) or 0.0
+    case = doctor.Case(loaded, options, setup, seed, own_findings, limit, first_order)
     command = shlex.join(["pinntk", *sys.argv[1:]])
     if doctor.run(case, seconds, where, command):
         raise typer.Exit(EXIT_CODES[Outcome.INTERRUPTED])

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pinntk.cli.options import Options
 from pinntk.cli.spelling import options_of, total_options
 from pinntk.diagnosis import (
     FINDINGS,
+    PATIENCE,
     AbstractFinding,
     Diagnosis,
     Treatment,
@@ -31,7 +33,7 @@ from pinntk.diagnosis import (
 from pinntk.errors import PinntkError
 from pinntk.training import Setup
 from pinntk.training.checkpoint import write_atomically
-from pinntk.words import number
+from pinntk.words import number, percent
 
 #: The file name of a page.
 PAGE = "report.html"
@@ -41,7 +43,8 @@ PAGE = "report.html"
 class Case:
     """What is diagnosed: what was loaded, the options on top, the setup that they make, its seed.
 
-    `findings` are the user's, which are looked for beside those of pinntk.
+    `findings` are the user's, which are looked for beside those of pinntk; `patience` is how long the
+    examination may take, in seconds; `first_order` leaves second-order optimizers out of the trials.
     """
 
     loaded: Loaded
@@ -49,6 +52,8 @@ class Case:
     setup: Setup
     seed: int
     findings: Sequence[AbstractFinding] = ()
+    patience: float = PATIENCE
+    first_order: bool = False
 
     def option_of(self, before: Setup, after: Setup) -> str | None:
         """A changed setup as options of the command line."""
@@ -138,6 +143,7 @@ def run(case: Case, budget: float, where: Destination, command: str) -> bool:
             case.seed,
             findings=[*FINDINGS, *case.findings],
             alternatives={} if natural is None else {NATURAL_GRADIENT: natural()},
+            patience=case.patience,
             progress=progress,
         )
     if not where.to_stdout:
@@ -146,7 +152,9 @@ def run(case: Case, budget: float, where: Destination, command: str) -> bool:
     if budget > 0:
         try:
             with _bar() as progress:
-                treatment = treat(diagnosis, budget, progress=progress)
+                treatment = treat(
+                    diagnosis, budget, first_order=case.first_order, progress=progress
+                )
             interrupted = treatment.interrupted
         except KeyboardInterrupt:  # before the first trial was made ready
             interrupted = True
@@ -198,19 +206,38 @@ def print_trials(treatment: Treatment, case: Case) -> None:
         return
     tables.console.print()
     tables.console.print(tables.trials_table(treatment.trials))
+    tables.show(f"\n{_reached(treatment)}")
     winner = treatment.winner
     if winner is None:
-        tables.show("\nNo remedy that was tried did better than the training as planned.")
+        tables.show("No remedy that was tried did better than the training as planned.")
         return
-    before, after = winner.relative_l2_before, winner.relative_l2_after
-    what = "The relative L2 error"
-    if before is None or after is None:
-        before, after, what = winner.held_out_before, winner.held_out_after, "The held-out residual"
-    tables.show(f"\nCURE  {winner.remedy.text}")
-    tables.show(f"      {what} went from {number(float(before))} to {number(float(after))}.")
+    columns = max(30, min(80, tables.console.width))
+    said = f"T{winner.change[1:]}." if winner.cure else winner.sentence
+    tables.show(f"\n{'CURE  ' if winner.cure else ''}{winner.remedy.text}")
+    tables.show(textwrap.indent(textwrap.fill(said, columns - 6), " " * 6))
+    if winner.gap is not None:
+        where = ", ".join(number(value) for value in winner.gap.point)
+        tables.show(
+            f"      Against that solution the training as planned is off by "
+            f"{percent(winner.gap.relative_l2)}, most at ({where})."
+        )
     for line in (case.command(winner.setup), *winner.remedy.code.splitlines()):
         if line:
             tables.show(f"      {line}")
+
+
+def _reached(treatment: Treatment) -> str:
+    """What the training as planned came to: it replaces what the verdict expected from fewer steps."""
+    first = treatment.trials[0]
+    if first.reason:
+        return f"The training as planned does not begin: {first.reason}"
+    known = first.relative_l2 is not None
+    what = "a relative error" if known else "a held-out residual"
+    now = first.relative_l2 if first.relative_l2 is not None else first.held_out
+    text = f"The training as planned reached {what} of {number(now)} in {first.steps:,} steps"
+    if not first.cut or treatment.expected is None:
+        return f"{text}."
+    return f"{text}; at its end, after {first.planned:,}, {number(treatment.expected)} is expected."
 
 
 @contextlib.contextmanager

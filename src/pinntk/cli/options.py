@@ -275,7 +275,22 @@ Budget = Annotated[
 ]
 TrialBudget = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Time for trials of remedies: 60s, 5min; 0s tries none."),
+    typer.Option(
+        metavar="TIME",
+        help="Time for trials of remedies, compilation aside: 60s, 5min; 0s tries none.",
+    ),
+]
+Patience = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="The examination stops to train after this time and says what it saw."
+    ),
+]
+FirstOrderOnly = Annotated[
+    bool,
+    typer.Option(
+        "--first-order", help="Try no second-order optimizer, for networks too large for one."
+    ),
 ]
 DiagnosisOut = Annotated[
     Path | None,

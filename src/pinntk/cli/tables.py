@@ -49,12 +49,13 @@ def trials_table(trials: Sequence[Trial]) -> Table:
         table.add_column(column, justify="right")
     for trial in trials:
         if trial.reason:
-            table.add_row(Text(f"{trial.name}\n  refused: {trial.reason}"), "–", "–", "–", "–")
+            table.add_row(Text(f"{trial.name}\n  {trial.outcome}: {trial.reason}"), *"––––")
             continue
         error = "" if trial.relative_l2 is None else number(float(trial.relative_l2))
+        steps = f"{trial.steps:,} of {trial.planned:,}" if trial.cut else f"{trial.steps:,}"
         table.add_row(
             Text(trial.name),
-            f"{trial.steps:,}",
+            steps,
             f"{trial.seconds:.0f} s",
             number(float(trial.held_out)),
             error,

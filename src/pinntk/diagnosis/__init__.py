@@ -1,7 +1,9 @@
 """What is wrong with a PINN, the evidence for it, and what helps."""
 
+from pinntk.diagnosis.claim import Winner
 from pinntk.diagnosis.diagnosis import Diagnosis, diagnose, examine, finding_text, provenance
 from pinntk.diagnosis.evidence import Evidence
+from pinntk.diagnosis.examination import PATIENCE
 from pinntk.diagnosis.finding import (
     AbstractFinding,
     Found,
@@ -14,10 +16,11 @@ from pinntk.diagnosis.findings import FINDINGS
 from pinntk.diagnosis.forecast import ConditionForecast, Forecast, forecast
 from pinntk.diagnosis.subject import AbstractSubject, Draw, JaxSubject
 from pinntk.diagnosis.trial import Trial
-from pinntk.diagnosis.trials import Treatment, Winner, least_budget, treat
+from pinntk.diagnosis.trials import Treatment, least_budget, treat
 
 __all__ = [
     "FINDINGS",
+    "PATIENCE",
     "AbstractFinding",
     "AbstractSubject",
     "ConditionForecast",

@@ -18,8 +18,8 @@ from pinntk.training import Look, Training
 ROWS = 24
 #: The row at which rates are looked at on the way.
 HALF = ROWS // 2
-#: Later rows are left out where a baseline takes longer than its seconds.
-FIRST_ROWS = 4
+#: A training that was stopped before this share of the steps that it was to take says nothing.
+TOLD = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +28,14 @@ class Baseline:
 
     `losses` and `held_out` are unweighted means of r² by condition, on the points trained on and on
     others. `models` are those at the end, or the last finite ones; `midway` the first draw's at row
-    `middle`. `diverged` says which draws lost their finite losses.
+    `middle`. `diverged` says which draws lost their finite losses. `asked` are the steps that it was to
+    take, of those `planned`; `points` the most that a condition was trained on, None for all.
     """
 
     steps: tuple[int, ...]
     planned: int
+    asked: int
+    points: int | None
     losses: Mapping[str, Float[np.ndarray, "rows draws"]]
     weights: Mapping[str, Float[np.ndarray, "rows draws"]]
     held_out: Mapping[str, Float[np.ndarray, "rows draws"]]
@@ -48,6 +51,11 @@ class Baseline:
         """The last step that was taken."""
         return self.steps[-1]
 
+    @property
+    def told(self) -> bool:
+        """Whether enough steps were seen to speak of training; a draw that diverged has told."""
+        return self.done >= TOLD * self.asked or all(self.diverged)
+
 
 def rows_of(steps: int) -> list[int]:
     """The steps of the rows: 0, and then evenly spread in the logarithm up to `steps`."""
@@ -55,28 +63,27 @@ def rows_of(steps: int) -> list[int]:
 
 
 def run_baseline(
-    subject: AbstractSubject, training: Training, steps: int, seconds: float
+    subject: AbstractSubject,
+    training: Training,
+    steps: int,
+    *,
+    points: int | None = None,
+    deadline: float = math.inf,
 ) -> Baseline:
-    """Train all draws at once for `steps` of the planned steps, or as many as `seconds` allow.
+    """Train all draws at once for `steps` of the planned steps, on so many `points` of a condition.
 
-    The first step, which compiles, is not counted: a verdict must not rest on three steps because a
-    machine is busy.
+    At the first row after the `deadline`, a reading of `time.perf_counter`, it stops.
     """
     began = time.perf_counter()
-    compiled = math.inf
     looks: list[Look] = []
     good: list[Look] = []  # for each draw, the last look at which it was finite
     middle: list[Look] = []
-    for look in subject.train(training, rows_of(steps)):
+    for look in subject.train(training, rows_of(steps), points):
         looks.append(look)
         good = good or [look] * len(look.finite)
         good = [look if ok else old for ok, old in zip(look.finite, good, strict=True)]
         middle = [*middle, good[0]][: HALF + 1]
-        now = time.perf_counter()
-        over = now - compiled > seconds
-        if look.step > 0:
-            compiled = min(compiled, now)
-        if not look.finite.any() or (over and len(looks) >= FIRST_ROWS):
+        if not look.finite.any() or time.perf_counter() > deadline:
             break
 
     def column(what: Callable[[Look], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -90,6 +97,8 @@ def run_baseline(
     return Baseline(
         steps=tuple(look.step for look in looks),
         planned=training.steps,
+        asked=steps,
+        points=points,
         losses=column(lambda look: look.losses),
         weights=column(lambda look: look.weights),
         held_out=column(lambda look: look.held_out),

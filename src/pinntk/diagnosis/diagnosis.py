@@ -15,16 +15,9 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from pinntk.diagnosis import views
+from pinntk.diagnosis.effort import DRAWS, STEPS
 from pinntk.diagnosis.evidence import Evidence
-from pinntk.diagnosis.examination import (
-    DRAWS,
-    SECONDS,
-    STEPS,
-    Progress,
-    gather,
-    judge,
-    no_progress,
-)
+from pinntk.diagnosis.examination import PATIENCE, Progress, gather, judge, no_progress
 from pinntk.diagnosis.finding import AbstractFinding, Found, OptionOf
 from pinntk.diagnosis.findings import FINDINGS
 from pinntk.diagnosis.forecast import Forecast
@@ -111,6 +104,7 @@ class Diagnosis:
             "modes": views.modes(e.after[0]),
             "trials": [],
             "winner": None,
+            "expected": None,
             "provenance": provenance(self.setup.dtype, self.seconds),
         }
         return strict(record)
@@ -174,7 +168,7 @@ def diagnose(
     findings: Sequence[AbstractFinding] = FINDINGS,
     draws: int = DRAWS,
     steps: int = STEPS,
-    seconds: float = SECONDS,
+    patience: float = PATIENCE,
     key: PRNGKeyArray | None = None,
 ) -> Diagnosis:
     """Diagnose any model of a problem: its kernels, a short training, its kernels again; then the verdict.
@@ -183,14 +177,14 @@ def diagnose(
     follows the plan, with its optimizer, weights and points.
 
     **Arguments:** `model`: an Equinox module or any callable pytree from a point (d,) to the fields;
-    `training`: the plan; `findings`: what to look for, causes before what they cause; `steps` and
-    `seconds`: the limits of the short training.
+    `training`: the plan; `findings`: what to look for, causes before what they cause; `draws` and
+    `steps`: the most of them that the short training takes, which takes fewer where the problem is large;
+    `patience`: seconds after which it stops.
 
-    **Raises:** `PinntkError` where `draws` or `steps` is below 1; `ResidualError` where a residual cannot
-    be used or is not finite at some point.
+    **Raises:** `PinntkError` where `draws` or `steps` is below 1 or `patience` is not positive;
+    `ResidualError` where a residual cannot be used or is not finite at some point.
     """
-    for name, value in {"draws": draws, "steps": steps}.items():
-        check_count(name, value)
+    _check_limits(draws, steps, patience)
     setup = Setup(problem, training, Given(model), precision_of(model))
     began = time.perf_counter()
     with precision(setup.dtype):
@@ -201,7 +195,7 @@ def diagnose(
             batches[0] = batch
         made = [Draw(model, points) for points in batches]
         subject = JaxSubject(problem, made, training, key)
-        evidence = gather(setup, subject, alternatives={}, steps=steps, seconds=seconds)
+        evidence = gather(setup, subject, alternatives={}, steps=steps, patience=patience)
         found = judge(evidence, findings)
     return Diagnosis(found, evidence, 0, time.perf_counter() - began)
 
@@ -214,7 +208,7 @@ def examine(
     alternatives: Mapping[str, Setup] | None = None,
     draws: int = DRAWS,
     steps: int = STEPS,
-    seconds: float = SECONDS,
+    patience: float = PATIENCE,
     progress: Progress = no_progress,
 ) -> Diagnosis:
     """Examine a setup with `draws` networks and sets of points: those of its seed and of the next ones.
@@ -222,8 +216,7 @@ def examine(
     `alternatives` are tuned setups of the same problem by name, which remedies may propose, such as
     "natural-gradient"; the other arguments are those of `diagnose`.
     """
-    for name, value in {"draws": draws, "steps": steps}.items():
-        check_count(name, value)
+    _check_limits(draws, steps, patience)
     if not isinstance(setup, Setup):
         raise PinntkError("setup", got=setup, expected="a pinntk.Setup")
     began = time.perf_counter()
@@ -237,9 +230,16 @@ def examine(
             subject,
             alternatives=dict(alternatives or {}),
             steps=steps,
-            seconds=seconds,
+            patience=patience,
             progress=progress,
         )
         progress("judging", 0.9)
         found = judge(evidence, findings)
     return Diagnosis(found, evidence, seed, time.perf_counter() - began)
+
+
+def _check_limits(draws: int, steps: int, patience: float) -> None:
+    for name, value in {"draws": draws, "steps": steps}.items():
+        check_count(name, value)
+    if not patience > 0:
+        raise PinntkError("patience", got=patience, expected="a positive number of seconds")

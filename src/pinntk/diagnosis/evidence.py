@@ -112,7 +112,12 @@ class Evidence:
         return today.error * (left / total if total > 0 else 0.0)
 
     def stuck(self, draw: int) -> list[str]:
-        """The conditions that are expected to leave more than `FAILED`, the worst first."""
+        """The conditions that are expected to leave more than `FAILED`, the worst first.
+
+        None where too little of the training was seen to expect anything.
+        """
+        if not self.baseline.told:
+            return []
         if self.baseline.diverged[draw]:
             return list(self.problem.names)
         found = self.errors(draw)

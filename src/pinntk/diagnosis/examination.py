@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from pinntk.diagnosis.baseline import run_baseline, weights_at
+from pinntk.diagnosis.effort import STEPS, effort_of
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
-from pinntk.diagnosis.finding import AbstractFinding, Found, Severity, ordered
+from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity, ordered
 from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
@@ -17,17 +19,12 @@ from pinntk.errors import PinntkError
 from pinntk.training import Setup
 from pinntk.words import percent
 
-#: Draws of network and points; a finding must hold in most of them.
-DRAWS = 5
-#: Steps of the short training: enough for Adam to move every parameter of a usual network by its own
-#: size at a rate of 1e-3, and a fifth of the 10,000 that a training plans by default.
-STEPS = 2000
-#: Seconds that it may take, compilation aside; slower ones are cut at the row in which they pass it.
-SECONDS = 15.0
+#: Seconds after which an examination stops to train and judges what it has seen.
+PATIENCE = 600.0
 
 #: (what is being done, the share that is done)
 Progress = Callable[[str, float], None]
-HEALTHY, UNEXPLAINED = "healthy", "unexplained"
+HEALTHY, UNEXPLAINED, UNSEEN = "healthy", "unexplained", "training not seen"
 
 
 def no_progress(what: str, done: float) -> None:
@@ -40,11 +37,18 @@ def gather(
     *,
     alternatives: Mapping[str, Setup],
     steps: int = STEPS,
-    seconds: float = SECONDS,
+    patience: float = PATIENCE,
     progress: Progress = no_progress,
 ) -> Evidence:
-    """Measure every draw, train them all a little, measure again."""
-    planned, draws = subject.training.steps, subject.draws
+    """Measure every draw, train them all a little, measure again.
+
+    How much is done follows from the size of the problem (`effort_of`), not from the machine.
+    """
+    deadline = time.perf_counter() + patience
+    planned = subject.training.steps
+    effort = effort_of(subject, len(subject.draws), steps)
+    subject = subject.narrowed(effort.draws)
+    draws = subject.draws
     for draw in draws:
         check_finite(subject, draw.model, draw.batch)
     start = first_weights(subject)
@@ -56,8 +60,10 @@ def gather(
         forecast = forecast_of(
             subject, draws[0].model, seen, first.kernel, first.residuals, first.reach
         )
-    progress("training a little", 0.3)
-    baseline = run_baseline(subject, subject.training, min(steps, planned), seconds)
+    progress(f"training {effort.steps:,} steps", 0.3)
+    baseline = run_baseline(
+        subject, subject.training, effort.steps, points=effort.points, deadline=deadline
+    )
     progress("computing the kernels of the trained networks", 0.7)
     after, gone = [], list(baseline.diverged)
     for i, model in enumerate(baseline.models):
@@ -94,6 +100,8 @@ def gather(
 def judge(evidence: Evidence, findings: Sequence[AbstractFinding]) -> tuple[Found, ...]:
     """All that is found, most important first; healthy where nothing is severe and no error stays."""
     found = _judged(evidence, findings)
+    if not evidence.baseline.told:
+        return (_unseen(evidence), *_in_order(found))
     if _severe(found):
         return _in_order(found)
     share = evidence.share(lambda i: bool(evidence.stuck(i)))
@@ -114,7 +122,8 @@ def _judged(evidence: Evidence, findings: Sequence[AbstractFinding]) -> dict[int
         if last and _severe(found):
             break
         for index, finding in enumerate(findings):
-            each = finding.judge(evidence) if finding.last is last else None
+            untold = finding.needs_training and not evidence.baseline.told
+            each = finding.judge(evidence) if finding.last is last and not untold else None
             if each is not None:
                 found[index] = each
     return found
@@ -150,6 +159,19 @@ def _expected(e: Evidence) -> dict[str, float]:
         ),
         f"relative error expected after {e.baseline.planned:,} steps": e.median(e.error),
     }
+
+
+def _unseen(e: Evidence) -> Found:
+    sentence = (
+        f"{e.baseline.done:,} of {e.baseline.asked:,} steps were seen before the time was up: nothing is "
+        "said about training."
+    )
+    reason = (
+        "What a few steps show is not what training does; findings that rest on it are left out."
+    )
+    remedy = Proposal("Give the examination more time: --patience, or patience= in Python.")
+    measured = {"steps seen": e.baseline.done, "steps that it takes": e.baseline.asked}
+    return Found(UNSEEN, Severity.MODERATE, 1.0, sentence, reason, measured, "losses", (remedy,))
 
 
 def _healthy(e: Evidence, confidence: float) -> Found:

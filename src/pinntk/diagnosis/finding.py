@@ -101,11 +101,13 @@ class AbstractFinding(abc.ABC):
     Subclass it as a frozen dataclass whose fields are the thresholds, and pass an instance to
     `diagnose(findings=[*pk.FINDINGS, Mine()])`. Of two findings with the same severity, the one
     earlier in `findings` is reported first. A finding that is `last` is judged only if no other finding
-    is severe, because its symptoms could be theirs.
+    is severe, because its symptoms could be theirs. One that `needs_training` is left out where the
+    short training was stopped before it told anything.
     """
 
     name: ClassVar[str]
     last: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
 
     @abc.abstractmethod
     def judge(self, evidence: Evidence) -> Found | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pinntk.errors import PinntkError
 
 SCHEMA = "pinntk-diagnosis"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: A key in angle brackets stands for any name, `[]` for every item of a list.
 ANY = "<name>"
@@ -172,13 +172,16 @@ KEYS = (
     Key("trials[].code", "text", "in Python; may be empty"),
     Key("trials[].changes", "texts", "the settings changed, as `what: old, now new`"),
     Key("trials[].outcome", "text", "how it ended"),
-    Key("trials[].reason", "text", "why it was refused; empty where it was not"),
+    Key("trials[].reason", "text", "why it was refused or not tried; empty where it was"),
     Key("trials[].steps", "whole", "the steps made"),
+    Key("trials[].planned", "whole", "the steps planned"),
     Key("trials[].seconds", "number", "the time they took"),
+    Key("trials[].compilation", "number", "the part of it before the first step was done"),
     Key(
         "trials[].held_out", "number", "the residual at points that are not trained on, at the end"
     ),
     Key("trials[].relative_l2", "number", "the relative error at the end; null: no solution known"),
+    Key("trials[].estimate", "number", "the estimated relative error; null: not asked for"),
     Key("trials[].rounds", "whole", "how many rounds of the comparison it stayed in"),
     Key("trials[].kept", "truth", "whether it stayed to the end"),
     Key("trials[].history", "object", "what was seen on the way; lists of one length"),
@@ -194,6 +197,25 @@ KEYS = (
     Key("winner.held_out_after", "number", "and with it"),
     Key("winner.relative_l2_before", "number", "the relative error without it"),
     Key("winner.relative_l2_after", "number", "and with it"),
+    Key(
+        "winner.expected_before",
+        "number",
+        "the error, or the held-out residual where no solution is known, expected without it",
+    ),
+    Key("winner.estimate_before", "number", "the estimated relative error without it"),
+    Key("winner.estimate_after", "number", "and with it"),
+    Key("winner.cure", "truth", "whether it may be called a cure"),
+    Key("winner.doubt", "text", "why not; empty for a cure"),
+    Key("winner.sentence", "text", "the claim in words"),
+    Key("winner.gap", "object", "how far the training as planned is from a cure's solution", True),
+    Key("winner.gap.relative_l2", "number", "relative to the size of that solution"),
+    Key("winner.gap.point", "numbers", "where it is furthest"),
+    Key("winner.gap.largest", "number", "how far there"),
+    Key(
+        "expected",
+        "number",
+        "what the training as planned is expected to end with, after its trial",
+    ),
     Key("provenance", "object", "where the numbers come from"),
     Key("provenance.pinntk", "text", "the version of pinntk"),
     Key("provenance.jax", "text", "the version of JAX"),

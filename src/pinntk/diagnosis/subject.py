@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pinntk.diagnosis.units import Units, hidden_units
 from pinntk.jacobian import cast, implicit, model_dtype, trainable, vjp
 from pinntk.kernel import TangentKernel, tangent_kernel
-from pinntk.problem import Batch, Model, Problem
+from pinntk.problem import Batch, Model, Problem, row_shapes, subsample
+from pinntk.program import operations
 from pinntk.training import Look, Member, Training, check_sensitivity, member_model, train_ensemble
 
 #: Vectors over the residuals, flat, by condition: (n_k,), or (m, n_k) where there are several.
@@ -74,8 +76,21 @@ class AbstractSubject(abc.ABC):
         """All trainable numbers."""
 
     @abc.abstractmethod
-    def train(self, training: Training, at: Sequence[int]) -> Iterator[Look]:
-        """Train all draws at once; yield them at every step of `at`, in order."""
+    def row_operations(self) -> dict[str, float]:
+        """Floating-point operations of the residual at one point, by condition."""
+
+    @abc.abstractmethod
+    def train(
+        self, training: Training, at: Sequence[int], points: int | None = None
+    ) -> Iterator[Look]:
+        """Train all draws at once; yield them at every step of `at`, in order.
+
+        `points` are the most that a condition is trained on, drawn from its own; all of them if None.
+        """
+
+    @abc.abstractmethod
+    def narrowed(self, draws: int) -> AbstractSubject:
+        """The same with the first draws only."""
 
     @abc.abstractmethod
     def member(self, look: Look, draw: int) -> Model:
@@ -132,9 +147,37 @@ class JaxSubject(AbstractSubject):
     def parameters(self, model: Model) -> Float[np.ndarray, " parameters"]:
         return np.asarray(ravel_pytree(trainable(model)[0])[0], np.float64)
 
-    def train(self, training: Training, at: Sequence[int]) -> Iterator[Look]:
-        members = [Member(draw.model, draw.batch) for draw in self.draws]
-        return train_ensemble(self.problem, members, training, key=self._key, at=at)
+    def row_operations(self) -> dict[str, float]:
+        model, batch = self.draws[0]
+
+        def counted(name: str) -> float:
+            residual = functools.partial(self.problem.residual_at, name, model)
+            return operations(jax.make_jaxpr(residual)(row_shapes(batch[name])).jaxpr)
+
+        return {name: counted(name) for name in self.problem.names}
+
+    def train(
+        self, training: Training, at: Sequence[int], points: int | None = None
+    ) -> Iterator[Look]:
+        problem, batches = self.problem, [draw.batch for draw in self.draws]
+        if points is not None:
+            fewer = {
+                c.name: points
+                for c in problem.conditions
+                if c.where.given is None and c.points > points
+            }
+            problem = problem.with_points(fewer)
+            batches = [
+                {**batch, **subsample({name: batch[name] for name in fewer}, points, self._key)}
+                for batch in batches
+            ]
+        members = [
+            Member(draw.model, batch) for draw, batch in zip(self.draws, batches, strict=True)
+        ]
+        return train_ensemble(problem, members, training, key=self._key, at=at)
+
+    def narrowed(self, draws: int) -> JaxSubject:
+        return JaxSubject(self.problem, self.draws[:draws], self.training, self._key)
 
     def member(self, look: Look, draw: int) -> Model:
         return member_model(look.parameters, self.draws[0].model, draw)

@@ -1,39 +1,40 @@
-"""One training among the trials of remedies, which goes on in turns, and the measure they are ranked by."""
+"""One training among the trials of remedies, which goes on in turns."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import time
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from pinntk.diagnosis.diagnosis import Diagnosis
+from pinntk.diagnosis.baseline import extrapolated
 from pinntk.diagnosis.finding import OptionOf, Proposal, changes
-from pinntk.diagnosis.subject import field_at, residuals_at
+from pinntk.diagnosis.score import Score, without
 from pinntk.errors import PinntkError, PinntkWarning, brief
-from pinntk.jacobian import cast, model_dtype
-from pinntk.problem import Model, Problem, relative_l2
+from pinntk.problem import Problem
 from pinntk.training import (
     Observer,
     Outcome,
     Result,
     Resumption,
+    Row,
     Setup,
     Start,
     TrainState,
     precision,
     train,
 )
-from pinntk.weighting import ntk_weights
 
-#: A run whose time is mostly compilation is not judged yet: it is ranked first, so that it goes on.
-COMPILED = 2.0
-#: The outcome of a training that could not begin.
-REFUSED = "refused"
+#: A first turn with this budget, in seconds, compiles and takes a single step.
+ONE_STEP = 1e-9
+#: A run is judged by its numbers after so many steps: before, they are those of the start.
+JUDGED = 10
+#: Outcomes of a training that could not begin, and of one that there was no time for.
+REFUSED, NOT_TRIED = "refused", "not tried"
 #: What the training without a remedy is called.
 BASELINE = "baseline"
 
@@ -42,17 +43,22 @@ BASELINE = "baseline"
 class Trial:
     """One remedy, tried: what it was, how far it came; no `remedy` is the training as planned.
 
+    `steps` of `planned` were taken in `seconds`, of which `compilation` went before the first.
     `held_out` is Σ λ_k mean r_k² on points that no trial trains on, with one set of weights λ for all
-    trials; `history` its course. `reason` says why a training was refused.
+    trials; `estimate` the relative error that the kernel estimates, where it was asked for; `history`
+    its course. `reason` says why a training was refused or not tried.
     """
 
     remedy: Proposal | None
     outcome: str
     reason: str
     steps: int
+    planned: int
     seconds: float
+    compilation: float
     held_out: float
     relative_l2: float | None
+    estimate: float | None
     rounds: int
     kept: bool
     history: Mapping[str, list[float] | None]
@@ -61,6 +67,11 @@ class Trial:
     def name(self) -> str:
         """The remedy in words."""
         return BASELINE if self.remedy is None else self.remedy.text
+
+    @property
+    def cut(self) -> bool:
+        """Whether it was stopped before its plan was done."""
+        return self.outcome in (Outcome.BUDGET, Outcome.INTERRUPTED)
 
     def as_dict(self, before: Setup, option_of: OptionOf | None = None) -> dict[str, Any]:
         """JSON-ready, as `docs/record.md` says."""
@@ -77,50 +88,6 @@ class Trial:
         }
 
 
-class Score:
-    """One measure for all trials: Σ λ_k mean r_k² over held-out points of the problem as it was stated.
-
-    λ are Algorithm 1's weights for the network that was diagnosed, before training: no condition drowns
-    another. Conditions that a trial has built into its model count too; they are zero. Call it within
-    the precision of the model.
-    """
-
-    def __init__(self, diagnosis: Diagnosis):
-        setup = diagnosis.setup
-        self.problem = setup.problem
-        first = diagnosis.evidence.before[0]
-        rates = {n: rate for n, rate in first.rates.items() if rate > 0}
-        weights = ntk_weights(rates, dict.fromkeys(rates, 1)) if rates else {}
-        least = min((float(w) for w in weights.values()), default=1.0)
-        self.weights = {n: float(w) / least for n, w in weights.items()}
-        with precision(setup.dtype):
-            self.points = self.problem.held_out(setup.start(diagnosis.seed).key)
-            self.targets = self.problem.test_points()
-
-    def __call__(self, model: Model) -> float:
-        """Smaller is better; infinite where the model is not finite."""
-        residuals = residuals_at(self.problem, model, cast(self.points, model_dtype(model)))
-        total = sum(
-            self.weights.get(name, 1.0) * float(np.mean(r**2)) for name, r in residuals.items()
-        )
-        return total if math.isfinite(total) else math.inf
-
-    @property
-    def by_error(self) -> bool:
-        """Whether the solution is known, so that trials are ranked by their error."""
-        return self.problem.solution is not None
-
-    def error(self, model: Model) -> float | None:
-        """The relative L2 error, where the solution is known."""
-        if self.problem.solution is None:
-            return None
-        points = self.targets.astype(model_dtype(model))
-        found = field_at(self.problem, model, points)
-        exact = field_at(self.problem, self.problem.solution, points)
-        error = float(relative_l2(jnp.asarray(found), jnp.asarray(exact)))
-        return error if math.isfinite(error) else math.inf
-
-
 class Race:
     """A training that goes on in turns, from the same seed as all others."""
 
@@ -130,10 +97,15 @@ class Race:
         self._start: Start | None = None
         self.result: Result | None = None
         self.reason = ""
-        self.rounds, self.seconds = 0, 0.0
-        self.held_out, self.error = math.inf, None
+        self.rounds, self.seconds, self.compilation = 0, 0.0, 0.0
+        self.held_out, self.error, self.estimate = math.inf, None, None
         self.history: dict[str, list[float]] = {"seconds": [], "held_out": [], "relative_l2": []}
         self._state: TrainState | None = None
+
+    @property
+    def name(self) -> str:
+        """The remedy in words."""
+        return BASELINE if self.remedy is None else self.remedy.text
 
     def rank(self, score: Score) -> float:
         """What trials are ordered by: of all the same number, infinite where there is none."""
@@ -142,9 +114,8 @@ class Race:
 
     @property
     def judged(self) -> bool:
-        """Whether it has trained for as long as it has compiled: before that, its rank says little."""
-        rows = () if self.result is None else self.result.history
-        return bool(rows) and self.seconds > COMPILED * rows[0].seconds
+        """Whether it has trained for more than its first steps: before that, its rank says little."""
+        return self.result is not None and (self.result.steps >= JUDGED or self.finished)
 
     @property
     def begun(self) -> bool:
@@ -158,7 +129,7 @@ class Race:
         return bool(self.reason) or (self.result is not None and self.result.outcome in ended)
 
     def go_on(self, seconds: float, score: Score) -> bool:
-        """Train for so many seconds more; whether it was interrupted.
+        """Train for so many seconds more, the compilation not counted; whether it was interrupted.
 
         Input that pinntk refuses and errors in the user's residual are kept as `reason`: the residual
         may have no gradient, or fail in float64.
@@ -167,7 +138,12 @@ class Race:
             return False
         try:
             with precision(self.setup.dtype):
-                self.result = self._train(seconds)
+                if self.result is None:
+                    began = time.perf_counter()
+                    self.result = self._train(ONE_STEP, score)
+                    self.compilation = time.perf_counter() - began
+                if self.result.outcome is Outcome.BUDGET:
+                    self.result = self._train(seconds, score)
                 self.seconds = self.result.seconds
                 self.held_out = score(self.result.model)
                 self.error = score.error(self.result.model)
@@ -176,7 +152,7 @@ class Race:
         except Exception as error:
             if not isinstance(error, PinntkError) and not _in_residual(error, self.setup.problem):
                 raise
-            self.reason = brief(error)
+            self.reason, self.result = brief(error), None
             return False
         self.rounds += 1
         self.history["seconds"].append(self.seconds)
@@ -185,12 +161,27 @@ class Race:
             self.history["relative_l2"].append(self.error)
         return self.result.outcome is Outcome.INTERRUPTED
 
-    def _train(self, seconds: float) -> Result:
+    def at_the_end(self, score: Score) -> float:
+        """`rank`, or what its power law makes of it at the end of the plan where that is less."""
+        now, rows = self.rank(score), () if self.result is None else self.result.history
+        if self.result is None or self.finished or len(rows) < 2:
+            return now
+        values = np.array([self._ranked(row, score) for row in rows], float)
+        far = extrapolated([row.step for row in rows], values, self.setup.training.steps)
+        decline = far / values[-1] if values[-1] > 0 else 1.0
+        return now * min(1.0, decline) if math.isfinite(decline) else now
+
+    @staticmethod
+    def _ranked(row: Row, score: Score) -> float | None:
+        return row.relative_l2 if score.by_error else score.total(row.held_out)
+
+    def _train(self, seconds: float, score: Score) -> Result:
         if self._start is None:
-            self._start = self.setup.start(self.seed)
+            start = self.setup.start(self.seed)
+            self._start = start._replace(batch=without(start.batch, score.split))
         start, resume = self._start, None
         if self.result is not None and self._state is not None:
-            resume = Resumption(self._state, self.result.history, self.seconds)
+            resume = Resumption(self._state, self.result.history, self.result.seconds)
 
         def keep(state: TrainState, _: float) -> None:
             self._state = state
@@ -212,14 +203,18 @@ class Race:
         """The record of it; a training that was refused took no step."""
         last = self.result
         errors = self.history["relative_l2"]
+        outcome = REFUSED if self.reason else NOT_TRIED
         return Trial(
             self.remedy,
-            REFUSED if last is None else str(last.outcome),
-            self.reason,
+            outcome if last is None else str(last.outcome),
+            self.reason if self.begun else "no time was left for it",
             0 if last is None else last.steps,
+            self.setup.training.steps,
             self.seconds,
+            self.compilation,
             self.held_out,
             self.error,
+            self.estimate,
             self.rounds,
             self.finished or self.rounds > 1,
             {**self.history, "relative_l2": errors or None},

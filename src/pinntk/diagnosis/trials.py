@@ -8,72 +8,50 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pinntk.diagnosis.claim import Winner, winner_of
 from pinntk.diagnosis.diagnosis import Diagnosis
 from pinntk.diagnosis.examination import Progress, no_progress
 from pinntk.diagnosis.finding import OptionOf, Proposal, Severity
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.trial import BASELINE, Race, Score, Trial
+from pinntk.diagnosis.score import Score
+from pinntk.diagnosis.trial import Race, Trial
 from pinntk.errors import PinntkError
+from pinntk.optim import SecondOrder
 from pinntk.training import Setup, strict
 
 #: No more trials than this: each pays for a compilation.
 TRIALS = 4
-#: A shorter trial is mostly compilation, which takes 3 to 8 s on two cores.
+#: A shorter trial says nothing.
 LEAST_SECONDS = 4.0
 #: Rounds of the halving: all, the better half, the better half of it.
 ROUNDS = 3
 #: Seconds under which a turn is not worth its overhead.
 LEAST_SHARE = 0.5
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Winner:
-    """The best remedy, with what it changed."""
-
-    remedy: Proposal
-    held_out_before: float
-    held_out_after: float
-    relative_l2_before: float | None
-    relative_l2_after: float | None
-
-    @property
-    def setup(self) -> Setup:
-        """What to train."""
-        assert self.remedy.setup is not None  # remedies without a setup are not tried
-        return self.remedy.setup
-
-    def as_dict(self, before: Setup, option_of: OptionOf | None = None) -> dict[str, Any]:
-        """JSON-ready; the command line puts its own command in."""
-        measured = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "remedy"
-        }
-        return {
-            "name": self.remedy.text,
-            "option": self.remedy.option(before, option_of),
-            "command": "",
-            "code": self.remedy.code,
-            **measured,
-        }
+#: A trial that is an order ahead of the next one after a round goes on alone.
+AHEAD = 10.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Treatment:
     """The trials, the baseline first and then by rank; no winner if none beat the baseline.
 
-    `setup` is what was diagnosed, which the remedies changed.
+    `setup` is what was diagnosed, which the remedies changed. `expected` is the error, or the held-out
+    residual where no solution is known, that the training as planned is expected to end with, from what
+    it reached in its trial.
     """
 
     setup: Setup
     trials: tuple[Trial, ...]
     winner: Winner | None
+    expected: float | None
     seconds: float
     interrupted: bool = False
 
     def as_dict(self, option_of: OptionOf | None = None) -> dict[str, Any]:
-        """`trials` and `winner`, JSON-ready, as `docs/record.md` says."""
+        """`trials`, `winner` and `expected`, JSON-ready, as `docs/record.md` says."""
         winner = None if self.winner is None else self.winner.as_dict(self.setup, option_of)
         trials = [trial.as_dict(self.setup, option_of) for trial in self.trials]
-        return strict({"trials": trials, "winner": winner})
+        return strict({"trials": trials, "winner": winner, "expected": self.expected})
 
     def added_to(
         self, record: Mapping[str, Any], option_of: OptionOf | None = None
@@ -82,16 +60,24 @@ class Treatment:
         return {**record, **self.as_dict(option_of)}
 
 
-def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progress) -> Treatment:
-    """Try the remedies of the findings for `budget` seconds in all, by successive halving.
+def treat(
+    diagnosis: Diagnosis,
+    budget: float,
+    *,
+    first_order: bool = False,
+    progress: Progress = no_progress,
+) -> Treatment:
+    """Try the remedies of the findings for `budget` seconds of training, by successive halving.
 
     The baseline and all remedies take turns training from the same seed. After each round the worse half
     is dropped, and the others continue. They are ranked by relative L2 error where the
-    solution is known, by the held-out residual where not. Ctrl-C keeps what there is.
+    solution is known, by the held-out residual where not. Compilation is not counted, so that each one
+    that is begun trains; no remedy but the first is begun where compilation has taken the budget
+    a second time. `first_order` leaves out second-order optimizers. Ctrl-C keeps what there is.
 
     **Raises:** `PinntkError` where the budget is too short to try one remedy.
     """
-    remedies = choose(diagnosis)
+    remedies = choose(diagnosis, first_order)
     needed = least_budget(min(1, len(remedies)))
     if not budget >= needed:
         raise PinntkError(
@@ -107,41 +93,61 @@ def treat(diagnosis: Diagnosis, budget: float, *, progress: Progress = no_progre
     races = [Race(setup, seed)]
     races += [Race(remedy.setup or setup, seed, remedy) for remedy in remedies[:affordable]]
     try:
-        interrupted = _race(races, budget, began, score, progress)
+        interrupted = _race(races, budget, score, progress)
     except KeyboardInterrupt:  # between two turns: what they came to is kept
         interrupted = True
-    others = sorted((race for race in races[1:] if race.begun), key=lambda r: r.rank(score))
-    told = [race for race in (races[0], *others) if race.begun]
+    first, others = races[0], sorted(races[1:], key=lambda race: race.rank(score))
+    winner = None
+    if first.begun and not interrupted:
+        progress("comparing", 0.99)
+        winner = winner_of(first, [race for race in others if race.begun], score)
+    elif first.begun:
+        winner = winner_of(first, [race for race in others if race.begun], score, estimate=False)
+    told = [race for race in (first, *others) if race.begun or not interrupted]
+    end = first.at_the_end(score)
     return Treatment(
         setup,
         tuple(race.trial() for race in told),
-        _winner(races[0], others, score),
+        winner,
+        end if math.isfinite(end) else None,
         time.perf_counter() - began,
         interrupted,
     )
 
 
-def _race(races: list[Race], budget: float, began: float, score: Score, progress: Progress) -> bool:
+def _race(races: list[Race], budget: float, score: Score, progress: Progress) -> bool:
     """The rounds; whether they were interrupted."""
-    racing, interrupted = list(races), False
+    racing, began, trained = list(races), time.perf_counter(), 0.0
     for turn in range(ROUNDS):
         # Every round has the same time, so that what is left in the race goes on for longer.
-        used = time.perf_counter() - began
-        ends = used + (budget - used) / (ROUNDS - turn)
-        for place, race in enumerate(racing):
-            now = time.perf_counter() - began
-            left, share = budget - now, (ends - now) / (len(racing) - place)
-            if interrupted or share < LEAST_SHARE:
+        share = (budget - trained) / (ROUNDS - turn) / max(len(racing), 1)
+        for race in racing:
+            waited = time.perf_counter() - began - trained  # for compilation
+            first = race.begun or race in races[:2]
+            if share < LEAST_SHARE or (not first and waited > budget):
                 continue
-            name = BASELINE if race.remedy is None else race.remedy.text
-            progress(f"round {turn + 1}: {name}", 1 - left / budget)
-            interrupted = race.go_on(share, score)
-        again = [race for race in races[1:] if not race.finished and (race in racing or turn > 0)]
-        ranked = sorted(again, key=lambda race: (race.judged, race.rank(score)))
-        racing = ranked[: max(1, math.ceil(len(ranked) / 2))]
-        if turn < ROUNDS - 2 and not races[0].finished:
-            racing.insert(0, races[0])  # what the others are measured by goes on for a while
-    return interrupted
+            done = (turn + racing.index(race) / len(racing)) / ROUNDS
+            progress(f"round {turn + 1}: {race.name}", done)
+            before = race.seconds - race.compilation
+            if race.go_on(share, score):
+                return True
+            trained += max(0.0, race.seconds - race.compilation - before)
+        racing = _better(races, racing, score, turn)
+    return False
+
+
+def _better(races: list[Race], racing: list[Race], score: Score, turn: int) -> list[Race]:
+    """Who goes on after a round: the better half, or the one that is far ahead; early on, the baseline."""
+    again = [r for r in races[1:] if r.begun and not r.finished and (r in racing or turn > 0)]
+    ranked = sorted(again, key=lambda race: (race.judged, race.rank(score)))
+    kept = ranked[: max(1, math.ceil(len(ranked) / 2))]
+    rivals = sorted((r for r in races if r.begun), key=lambda race: race.rank(score))
+    ahead = len(rivals) > 1 and rivals[0].rank(score) * AHEAD < rivals[1].rank(score)
+    if ahead and rivals[0] in ranked and all(race.judged for race in ranked):
+        kept = rivals[:1]
+    if turn < ROUNDS - 2 and not races[0].finished:
+        kept = [races[0], *kept]  # what the others are measured by goes on for a while
+    return kept
 
 
 def least_budget(remedies: int) -> float:
@@ -149,10 +155,11 @@ def least_budget(remedies: int) -> float:
     return LEAST_SECONDS * (1 + remedies)
 
 
-def choose(diagnosis: Diagnosis) -> list[Proposal]:
+def choose(diagnosis: Diagnosis, first_order: bool = False) -> list[Proposal]:
     """The proposals of the findings that change the setup, the most important finding's first.
 
-    The natural gradient is always among the first, because it helps against most findings.
+    The natural gradient is always among the first, because it helps against most findings; no
+    second-order optimizer is where only `first_order` is asked for.
     """
     evidence = diagnosis.evidence
     found = [
@@ -171,13 +178,12 @@ def choose(diagnosis: Diagnosis) -> list[Proposal]:
     for proposal in late:
         chosen.remove(proposal)
         chosen.insert(1, proposal)
+    if first_order:
+        return [p for p in chosen if not is_second_order(p)]
     return chosen
 
 
-def _winner(first: Race, others: list[Race], score: Score) -> Winner | None:
-    """The best trial, where it did better than the baseline by the same number."""
-    if not first.begun or not others or not others[0].rank(score) < first.rank(score):
-        return None
-    best = others[0]
-    assert best.remedy is not None
-    return Winner(best.remedy, first.held_out, best.held_out, first.error, best.error)
+def is_second_order(proposal: Proposal) -> bool:
+    """Whether a proposal trains with a second-order optimizer."""
+    setup = proposal.setup
+    return setup is not None and isinstance(setup.training.optimizer.kind, SecondOrder)

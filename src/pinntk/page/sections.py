@@ -224,7 +224,7 @@ def trials(record: Record) -> Section:
             trial["option"] or "none",
             number(trial["held_out"]),
             number(trial["relative_l2"]),
-            number(trial["steps"]),
+            f"{number(trial['steps'])} of {number(trial['planned'])}",
             seconds(trial["seconds"]),
             trial["outcome"]
             + (f": {trial['reason']}" if trial["reason"] else f", round {trial['rounds']}"),
@@ -306,7 +306,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
 
 
 def improvement(winner: Mapping[str, Any]) -> str:
-    """What the best trial gained, in a sentence."""
+    """What the best trial gained and what may be claimed of it, in sentences."""
     parts = []
     for what, key in (("held-out residual", "held_out"), ("relative error", "relative_l2")):
         before, after = winner[f"{key}_before"], winner[f"{key}_after"]
@@ -315,7 +315,10 @@ def improvement(winner: Mapping[str, Any]) -> str:
         text = f"the {what} went from {number(before)} to {number(after)}"
         times = factor(before, after)
         parts.append(f"{text}, {times}" if times else text)
-    return f"In the comparison {'; '.join(parts)}." if parts else ""
+    if not parts:
+        return ""
+    claim = "" if winner["cure"] else f" It is not a cure: {winner['doubt']}."
+    return f"In the comparison {'; '.join(parts)}.{claim}"
 
 
 def seen_in(confidence: float | None, draws: int) -> str:

@@ -15,6 +15,7 @@ from pinntk.program.interpreter import (
 from pinntk.program.merging import SMALL, merge_equal
 from pinntk.program.multiples import Multiple, evaluate, scaled
 from pinntk.program.obstacles import SUSPECTS, explained
+from pinntk.program.operations import operations
 from pinntk.program.recording import Argument, arguments_of
 from pinntk.program.uses import (
     Product,
@@ -46,6 +47,7 @@ __all__ = [
     "is_variable",
     "live",
     "merge_equal",
+    "operations",
     "primitives",
     "pruned",
     "scaled",

@@ -22,6 +22,7 @@ class Causality(AbstractFinding):
     """A residual that is fitted late in time while early times are not."""
 
     name: ClassVar[str] = "causality"
+    needs_training: ClassVar[bool] = True
 
     #: First over last quarter of the mean square residual over time that calls causality violated: an
     #: order, in most draws and in their geometric mean.

@@ -18,6 +18,7 @@ class Conflict(AbstractFinding):
     """Conditions that are fitted alone but not together, for want of parameters."""
 
     name: ClassVar[str] = "conflict"
+    needs_training: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Found | None:
         opposed = opposition(evidence)

@@ -17,6 +17,7 @@ class Disagreement(AbstractFinding):
 
     name: ClassVar[str] = Contradiction.name
     last: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Found | None:
         opposed = opposition(evidence)

@@ -19,6 +19,7 @@ class Imbalance(AbstractFinding):
     """Average rates that differ, under the weights in force."""
 
     name: ClassVar[str] = "imbalance"
+    needs_training: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Found | None:
         e = evidence

@@ -18,6 +18,7 @@ class Laziness(AbstractFinding):
     """How far the kernel moved in the short training: whether the network is linear in its parameters."""
 
     name: ClassVar[str] = "lazy training"
+    needs_training: ClassVar[bool] = True
 
     #: A network is called lazy where its kernel changed by less than this share.
     void: float = VOID

@@ -87,9 +87,9 @@ class Points(AbstractFinding):
 
 
 def _overfit(e: Evidence, draw: int, name: str) -> float:
-    held = e.baseline.held_out.get(name)
-    if held is None:
-        return 1.0
+    held, taken = e.baseline.held_out.get(name), e.baseline.points
+    if held is None or (taken is not None and taken < e.counts[name]):
+        return 1.0  # trained on fewer points than are planned
     trained = e.baseline.losses[name][-1, draw]
     return float(held[-1, draw] / trained) if trained > 0 else 1.0
 

@@ -28,6 +28,7 @@ class SpectralBias(AbstractFinding):
     """Residual energy in modes that the planned steps do not learn, however the conditions are weighted."""
 
     name: ClassVar[str] = "spectral bias"
+    needs_training: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Found | None:
         e = evidence

@@ -109,10 +109,12 @@ class StepSize(AbstractFinding):
 def _gain_of_smaller_step(e: Evidence) -> float | None:
     """The factor by which a tenth of the step lowers the loss; None where none is tried."""
     kind = e.training.optimizer.kind
-    if isinstance(kind, SecondOrder) or kind.rescaled is None or not _unsteady(e.baseline):
+    if isinstance(kind, SecondOrder) or kind.rescaled is None:
+        return None
+    if not e.baseline.told or not _unsteady(e.baseline):
         return None
     training = e.training.replace(optimizer=kind.rescaled(GENTLER))
-    gentler = run_baseline(e.subject, training, e.baseline.done, math.inf)
+    gentler = run_baseline(e.subject, training, e.baseline.done, points=e.baseline.points)
     return _gain(e.baseline, gentler)
 
 
