@@ -228,7 +228,7 @@ def test_the_weights_of_algorithm_1_cure_imbalance(diagnosis, monkeypatch):
     """Every trial is as long as its plan, so that the ranking does not depend on the machine."""
     setup = diagnosis.setup.replace(training=diagnosis.setup.training.replace(steps=400))
     weights = algorithm_1(setup, diagnosis.evidence)
-    monkeypatch.setattr("pinntk.diagnosis.trials.choose", lambda _: [weights])
+    monkeypatch.setattr("pinntk.diagnosis.trials.choose", lambda *_: [weights])
     evidence = dataclasses.replace(diagnosis.evidence, setup=setup)
     diagnosis = dataclasses.replace(diagnosis, evidence=evidence)
     treatment = treat(diagnosis, 600.0)

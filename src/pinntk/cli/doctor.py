@@ -24,6 +24,7 @@ from pinntk.diagnosis import (
     PATIENCE,
     AbstractFinding,
     Diagnosis,
+    Effort,
     Treatment,
     examine,
     finding_text,
@@ -33,8 +34,10 @@ from pinntk.diagnosis import (
 from pinntk.errors import PinntkError
 from pinntk.training import Setup
 from pinntk.training.checkpoint import write_atomically
-from pinntk.words import number, percent
+from pinntk.words import duration, number, percent
 
+#: An examination that trains for longer than this, in seconds, is announced.
+LONG = 20.0
 #: The file name of a page.
 PAGE = "report.html"
 
@@ -145,6 +148,7 @@ def run(case: Case, budget: float, where: Destination, command: str) -> bool:
             alternatives={} if natural is None else {NATURAL_GRADIENT: natural()},
             patience=case.patience,
             progress=progress,
+            announce=_announce,
         )
     if not where.to_stdout:
         print_verdict(diagnosis, case)
@@ -164,6 +168,17 @@ def run(case: Case, budget: float, where: Destination, command: str) -> bool:
         print_trials(treatment, case)
     _write(_record(diagnosis, treatment, case, command), where)
     return interrupted
+
+
+def _announce(effort: Effort) -> None:
+    """What an examination will take, on standard error, where it is long."""
+    if effort.seconds > LONG:
+        tables.errors.print(
+            f"A large network: the examination trains {effort.draws} of them for {effort.steps:,} steps, "
+            f"about {duration(effort.seconds)} of one core, and computes their kernels.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _record(

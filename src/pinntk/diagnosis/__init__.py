@@ -2,6 +2,7 @@
 
 from pinntk.diagnosis.claim import Winner
 from pinntk.diagnosis.diagnosis import Diagnosis, diagnose, examine, finding_text, provenance
+from pinntk.diagnosis.effort import Effort
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.examination import PATIENCE
 from pinntk.diagnosis.finding import (
@@ -26,6 +27,7 @@ __all__ = [
     "ConditionForecast",
     "Diagnosis",
     "Draw",
+    "Effort",
     "Evidence",
     "Forecast",
     "Found",

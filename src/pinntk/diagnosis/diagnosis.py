@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from pinntk.diagnosis import views
-from pinntk.diagnosis.effort import DRAWS, STEPS
+from pinntk.diagnosis.effort import DRAWS, STEPS, Effort
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.examination import PATIENCE, Progress, gather, judge, no_progress
 from pinntk.diagnosis.finding import AbstractFinding, Found, OptionOf
@@ -210,11 +210,13 @@ def examine(
     steps: int = STEPS,
     patience: float = PATIENCE,
     progress: Progress = no_progress,
+    announce: Callable[[Effort], None] | None = None,
 ) -> Diagnosis:
     """Examine a setup with `draws` networks and sets of points: those of its seed and of the next ones.
 
     `alternatives` are tuned setups of the same problem by name, which remedies may propose, such as
-    "natural-gradient"; the other arguments are those of `diagnose`.
+    "natural-gradient"; `announce` is told what the short training takes before it begins; the other
+    arguments are those of `diagnose`.
     """
     _check_limits(draws, steps, patience)
     if not isinstance(setup, Setup):
@@ -232,6 +234,7 @@ def examine(
             steps=steps,
             patience=patience,
             progress=progress,
+            announce=announce,
         )
         progress("judging", 0.9)
         found = judge(evidence, findings)

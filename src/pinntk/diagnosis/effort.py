@@ -64,13 +64,12 @@ def effort_of(subject: AbstractSubject, draws: int, steps: int) -> Effort:
     few = min(draws, FEWER_DRAWS)
     ways = [(draws, None), *((draws, n) for n in POINTS[:-1]), (few, POINTS[-2]), (few, POINTS[-1])]
     largest = max((count for name, count in rows.items() if name not in given), default=0)
-    for count, points in ways:
-        cap = points if points is not None and points < largest else None
-        work = count * step(cap)
-        if work * most <= OPERATIONS:
-            return Effort(count, cap, most, work * most)
-    affordable = max(fewest, min(most, int(OPERATIONS / work)))
-    return Effort(count, cap, affordable, work * affordable)
+    taken = [(count, n if n is not None and n < largest else None) for count, n in ways]
+    costs = [count * step(points) for count, points in taken]
+    chosen = next((i for i, cost in enumerate(costs) if cost * most <= OPERATIONS), len(costs) - 1)
+    (count, points), cost = taken[chosen], costs[chosen]
+    affordable = max(fewest, min(most, int(OPERATIONS / cost)))
+    return Effort(count, points, affordable, cost * affordable)
 
 
 def step_operations(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pinntk.diagnosis.baseline import run_baseline, weights_at
-from pinntk.diagnosis.effort import STEPS, effort_of
+from pinntk.diagnosis.effort import STEPS, Effort, effort_of
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity, ordered
 from pinntk.diagnosis.forecast import first_weights, forecast_of
@@ -39,14 +39,18 @@ def gather(
     steps: int = STEPS,
     patience: float = PATIENCE,
     progress: Progress = no_progress,
+    announce: Callable[[Effort], None] | None = None,
 ) -> Evidence:
     """Measure every draw, train them all a little, measure again.
 
-    How much is done follows from the size of the problem (`effort_of`), not from the machine.
+    How much is done follows from the size of the problem (`effort_of`), not from the machine; it is
+    announced before.
     """
     deadline = time.perf_counter() + patience
     planned = subject.training.steps
     effort = effort_of(subject, len(subject.draws), steps)
+    if announce is not None:
+        announce(effort)
     subject = subject.narrowed(effort.draws)
     draws = subject.draws
     for draw in draws:

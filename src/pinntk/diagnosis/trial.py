@@ -98,7 +98,9 @@ class Race:
         self.result: Result | None = None
         self.reason = ""
         self.rounds, self.seconds, self.compilation = 0, 0.0, 0.0
-        self.held_out, self.error, self.estimate = math.inf, None, None
+        self.held_out = math.inf
+        self.error: float | None = None
+        self.estimate: float | None = None
         self.history: dict[str, list[float]] = {"seconds": [], "held_out": [], "relative_l2": []}
         self._state: TrainState | None = None
 
