@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,7 +18,17 @@ from pinntk.diagnosis.record import check_record
 from pinntk.diagnosis.score import SHARE, Gap, Score, held_rows, without
 from pinntk.diagnosis.trial import BASELINE, NOT_TRIED, Race
 from pinntk.diagnosis.trials import choose
-from pinntk.training import Network, Outcome, Result, Row, Setup, Training, points_scaling
+from pinntk.errors import PinntkWarning
+from pinntk.training import (
+    Network,
+    Outcome,
+    Result,
+    Row,
+    Setup,
+    Training,
+    points_scaling,
+    start_run,
+)
 
 
 def ended(error, step, planned_rows=(), outcome=Outcome.BUDGET, held_out=1.0):
@@ -196,6 +207,32 @@ def test_trials_on_a_cloud_are_ranked_by_points_that_none_was_trained_on():
     if winner.cure:
         assert winner.estimate_after <= FAILED
         assert winner.gap.relative_l2 > 0
+
+
+def test_networks_scaled_to_their_own_points_are_examined_together():
+    """Their constants differ by draw; one program trains them all."""
+    sides = [pk.Box(x=(0, 1), y=(0, 1)), pk.Box(x=(1, 2), y=(0, 1))]
+    domain = pk.Union(sides)
+    edge = pk.Union([sides[0].faces("y"), sides[1].faces("y")])
+    problem = pk.Problem(
+        "union",
+        domain,
+        [
+            pk.Condition("laplace", lambda u, p: u.laplacian()(p), domain, points=32),
+            pk.dirichlet("edge", edge, lambda p: p[0] * p[1], points=16),
+        ],
+        solution=lambda p: p[0] * p[1],
+    )
+    shape = Network(width=6, depth=1, scaling=points_scaling)
+    setup = Setup(problem, Training(pk.adam(1e-2), steps=20), shape)
+    own = [jax.tree.structure(setup.start(seed).model) for seed in range(2)]
+    assert own[0] != own[1]  # the control: they cannot be stacked as they are
+    diagnosis = examine(setup, draws=2, steps=20)
+    assert diagnosis.evidence.baseline.losses["edge"].shape[1] == 2
+    natural = next(p for p in choose(diagnosis) if p.setup.dtype == "float64")
+    short = natural.setup.training.replace(steps=3)
+    with pytest.warns(PinntkWarning, match="48 residuals"):
+        assert start_run(natural.setup.replace(training=short)).steps == 3
 
 
 # --- one precision for each run ---------------------------------------------------------------------

@@ -44,7 +44,7 @@ def set_at(record, path, value):
     ("path", "value", "message"),
     [
         (["schema"], "other", r"record\['schema'\]: got 'other'"),
-        (["schema_version"], 1, r"record\['schema_version'\]: got 1; expected 2"),
+        (["schema_version"], 1, r"record\['schema_version'\]: got 1; expected 3"),
         (["verdict"], ..., r"record: got no key 'verdict'"),
         (["verdict"], "a sentence", r"record\['verdict'\]: .*a list of texts"),
         (["winer"], None, r"unknown key 'winer'.*Did you mean 'winner'\?"),

@@ -224,8 +224,8 @@ def examine(
     began = time.perf_counter()
     with precision(setup.dtype):
         starts = [setup.start(seed + i) for i in range(draws)]
-        made = [Draw(start.model, start.batch) for start in starts]
         first = starts[0]
+        made = [Draw(_alike(start.model, first.model), start.batch) for start in starts]
         subject = JaxSubject(first.problem, made, setup.training, first.key)
         evidence = gather(
             setup,
@@ -239,6 +239,16 @@ def examine(
         progress("judging", 0.9)
         found = judge(evidence, findings)
     return Diagnosis(found, evidence, seed, time.perf_counter() - began)
+
+
+def _alike(model: Model, first: Model) -> Model:
+    """A draw with the constants of the first one, so that both are trained by one program.
+
+    Networks that are scaled to their own points differ in nothing else.
+    """
+    leaves, structure = jax.tree.flatten(first)
+    own = jax.tree.leaves(model)
+    return jax.tree.unflatten(structure, own) if len(own) == len(leaves) else model
 
 
 def _check_limits(draws: int, steps: int, patience: float) -> None:

@@ -72,8 +72,8 @@ def treat(
     The baseline and all remedies take turns training from the same seed. After each round the worse half
     is dropped, and the others continue. They are ranked by relative L2 error where the
     solution is known, by the held-out residual where not. Compilation is not counted, so that each one
-    that is begun trains; no remedy but the first is begun where compilation has taken the budget
-    a second time. `first_order` leaves out second-order optimizers. Ctrl-C keeps what there is.
+    that is begun trains; beside the first remedy and the natural gradient, none is begun where
+    compilation has taken the budget a second time. `first_order` leaves out second-order optimizers. Ctrl-C keeps what there is.
 
     **Raises:** `PinntkError` where the budget is too short to try one remedy.
     """
@@ -118,13 +118,15 @@ def treat(
 def _race(races: list[Race], budget: float, score: Score, progress: Progress) -> bool:
     """The rounds; whether they were interrupted."""
     racing, began, trained = list(races), time.perf_counter(), 0.0
+    second_order = [race for race in races[1:] if race.remedy and is_second_order(race.remedy)]
+    due = {id(race) for race in (*races[:2], *second_order[:1])}
     for turn in range(ROUNDS):
         # Every round has the same time, so that what is left in the race goes on for longer.
         share = (budget - trained) / (ROUNDS - turn) / max(len(racing), 1)
         for race in racing:
             waited = time.perf_counter() - began - trained  # for compilation
-            first = race.begun or race in races[:2]
-            if share < LEAST_SHARE or (not first and waited > budget):
+            late = waited > budget and not race.begun and id(race) not in due
+            if share < LEAST_SHARE or late:
                 continue
             done = (turn + racing.index(race) / len(racing)) / ROUNDS
             progress(f"round {turn + 1}: {race.name}", done)

@@ -317,8 +317,16 @@ def improvement(winner: Mapping[str, Any]) -> str:
         parts.append(f"{text}, {times}" if times else text)
     if not parts:
         return ""
-    claim = "" if winner["cure"] else f" It is not a cure: {winner['doubt']}."
-    return f"In the comparison {'; '.join(parts)}.{claim}"
+    said = [f"In the comparison {'; '.join(parts)}."]
+    if not winner["cure"]:
+        said.append(f"It is not a cure: {winner['doubt']}.")
+    if winner["gap"] is not None:
+        where = ", ".join(number(float(value)) for value in winner["gap"]["point"])
+        said.append(
+            f"Against that solution the training as planned is off by "
+            f"{percent(winner['gap']['relative_l2'])}, most at ({where})."
+        )
+    return " ".join(said)
 
 
 def seen_in(confidence: float | None, draws: int) -> str:
