@@ -1,4 +1,4 @@
-"""Is a verdict the same on any machine? Ten cases: two cores, one core, a busy machine, the other precision.
+"""Is a verdict the same on any machine? Ten cases: two cores, one, a busy machine, the other precision.
 
     python benchmarks/same_verdict.py [--smoke] [--only NAME ...] [--merge]
 

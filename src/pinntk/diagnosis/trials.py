@@ -73,7 +73,8 @@ def treat(
     is dropped, and the others continue. They are ranked by relative L2 error where the
     solution is known, by the held-out residual where not. Compilation is not counted, so that each one
     that is begun trains; beside the first remedy and the natural gradient, none is begun where
-    compilation has taken the budget a second time. `first_order` leaves out second-order optimizers. Ctrl-C keeps what there is.
+    compilation has taken the budget a second time. `first_order` leaves out second-order optimizers.
+    Ctrl-C keeps what there is.
 
     **Raises:** `PinntkError` where the budget is too short to try one remedy.
     """
