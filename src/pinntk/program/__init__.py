@@ -14,6 +14,7 @@ from pinntk.program.interpreter import (
 )
 from pinntk.program.merging import SMALL, merge_equal
 from pinntk.program.multiples import Multiple, evaluate, scaled
+from pinntk.program.nonfinite import Cause, Trouble, cause_of
 from pinntk.program.obstacles import SUSPECTS, explained
 from pinntk.program.recording import Argument, arguments_of
 from pinntk.program.uses import (
@@ -32,13 +33,16 @@ __all__ = [
     "SMALL",
     "SUSPECTS",
     "Argument",
+    "Cause",
     "Multiple",
     "Product",
     "Scale",
+    "Trouble",
     "Uses",
     "View",
     "arguments_of",
     "bind",
+    "cause_of",
     "evaluate",
     "explained",
     "find_uses",
