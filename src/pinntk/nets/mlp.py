@@ -8,9 +8,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, Real
 
-from pinntk.arrays import AnyArray
+from pinntk.arrays import AnyArray, floating
 from pinntk.errors import PinntkError
 from pinntk.nets.layers import AbstractParametrization, Linear, StandardParametrization
 
@@ -63,9 +63,9 @@ class MLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(jnp.asarray(x)))
+        hidden = self.embedding(self.scaling(floating(x, self.layers[0].weight.dtype)))
         for layer in self.layers[:-1]:
             hidden = self.activation(layer(hidden))
         output = self.layers[-1](hidden)
@@ -122,9 +122,9 @@ class ModifiedMLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(jnp.asarray(x)))
+        hidden = self.embedding(self.scaling(floating(x, self.layers[0].weight.dtype)))
         first, second = (self.activation(encoder(hidden)) for encoder in self.encoders)
         for layer in self.layers[:-1]:
             gate = self.activation(layer(hidden))

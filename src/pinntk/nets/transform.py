@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Real
 
 from pinntk.arrays import AnyArray
 
@@ -21,6 +21,6 @@ class OutputTransform(eqx.Module):
     network: Callable[[Array], Array]
     function: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The value at one point."""
         return self.function(self.network(jnp.asarray(x)))

@@ -14,7 +14,7 @@ from pinntk.program.interpreter import (
 )
 from pinntk.program.merging import SMALL, merge_equal
 from pinntk.program.multiples import Multiple, evaluate, scaled
-from pinntk.program.nonfinite import Cause, Trouble, cause_of
+from pinntk.program.nonfinite import Cause, Trouble, cause_of, in_library
 from pinntk.program.obstacles import SUSPECTS, explained
 from pinntk.program.recording import Argument, arguments_of
 from pinntk.program.uses import (
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate",
     "explained",
     "find_uses",
+    "in_library",
     "interpret",
     "is_variable",
     "live",

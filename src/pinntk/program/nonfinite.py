@@ -252,9 +252,7 @@ def _line(equation: Any) -> str:
     traceback = getattr(getattr(equation, "source_info", None), "traceback", None)
     innermost = None
     for frame in _below(traceback):
-        ours = frame.file_name.startswith("<") or os.path.abspath(frame.file_name).startswith(
-            LIBRARIES
-        )
+        ours = in_library(frame.file_name)
         if ours and innermost is not None:
             break
         innermost = innermost if ours else frame
@@ -264,6 +262,11 @@ def _line(equation: Any) -> str:
     text = textwrap.shorten(line, LINE, placeholder=" ...")
     place = f"{os.path.basename(innermost.file_name)}, line {innermost.line_num}"
     return f"{place}: {text}" if text else place
+
+
+def in_library(file: str) -> bool:
+    """Whether a file of code is not the user's: of Python, of pinntk or of an installed package."""
+    return file.startswith("<") or os.path.abspath(file).startswith(LIBRARIES)
 
 
 def _below(traceback: Any) -> Iterator[Any]:
