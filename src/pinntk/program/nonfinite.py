@@ -248,14 +248,13 @@ def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _line(equation: Any) -> str:
-    """The innermost line of the first stretch of the user's code that led to an equation."""
+    """The innermost line of the first stretch of one file of the user's that led to an equation."""
     traceback = getattr(getattr(equation, "source_info", None), "traceback", None)
     innermost = None
     for frame in _below(traceback):
-        ours = in_library(frame.file_name)
-        if ours and innermost is not None:
+        if innermost is not None and frame.file_name != innermost.file_name:
             break
-        innermost = innermost if ours else frame
+        innermost = innermost if in_library(frame.file_name) else frame
     if innermost is None:
         return ""
     line = linecache.getline(innermost.file_name, innermost.line_num)

@@ -75,10 +75,11 @@ class Scaling(AbstractFinding):
     def _outputs(self, e: Evidence) -> Found | None:
         known = e.measured(_known_sizes)
         one = e.orders(self.order_one)
-        if e.problem.solution is not None and not _far(known, one):
+        if e.problem.solution is not None and known and not _far(known, one):
             return None  # what the equation seems to ask for is not what it asks for
         # Of several fields, one can be far off where all together are not.
-        by_field = known if len(known) == len(e.problem.fields) > 1 else {}
+        several = len(known) == len(e.problem.fields) > 1 and bool(_far(known, one))
+        by_field = known if several else {}
         sizes = by_field or {"": e.median(lambda i: _wanted(e, i))}
 
         def off(i: int, factor: float) -> bool:
@@ -89,7 +90,7 @@ class Scaling(AbstractFinding):
             return None
         fails = lambda i: off(i, self.severe) or (off(i, self.order_one) and bool(e.stuck(i)))
         severity = Severity.SEVERE if e.enough(e.share(fails)) else Severity.MODERATE
-        far = _far(sizes, one)
+        far = _far(sizes, one) or sizes
         return Found(
             self.name,
             severity,
