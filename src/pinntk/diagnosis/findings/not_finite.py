@@ -17,9 +17,9 @@ from pinntk.program import Trouble
 from pinntk.training import Setup
 from pinntk.words import quoted
 
-#: A key of its own for points that are not trained on.
+# A key of its own for points that are not trained on.
 BETWEEN = 0xBE7EE
-#: Why an operation on what a network makes has no value, by what makes it not finite.
+# Why an operation on what a network makes has no value, by what makes it not finite.
 REASONS = {
     Trouble.NEGATIVE: "The operation exists for positive numbers only, and a network starts around "
     "zero with values of either sign.",
@@ -28,7 +28,7 @@ REASONS = {
     Trouble.OVERFLOW: "Numbers of this size do not fit the precision.",
 }
 UNKNOWN = "One such point makes the loss, and with it every step, NaN."
-#: The same where the points alone decide.
+# The same where the points alone decide.
 FORMULA = "The formula has no value there, whatever the network is."
 
 
