@@ -13,16 +13,18 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 from command import one_line, run_pinntk
 from each import each
 from pinntk.cli import app as commands
+from pinntk.cli import tables
 from pinntk.cli.doctor import destination
 from pinntk.cli.options import Options, parse_budget, parse_numbers
 from pinntk.diagnosis.record import check_record
 from pinntk.diagnosis.trial import Race
-from pinntk.errors import PinntkError
+from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.library.registry import PROBLEMS
 from pinntk.training import RunDirectory
 
@@ -448,3 +450,15 @@ def test_warnings_are_lines_without_places_in_files(monkeypatch):
         warnings.simplefilter("always")
         err = run_pinntk("train", "poisson1d")[2]
     assert err == "Warning: somewhat odd\nError: enough: got all; expected no more.\n"
+
+
+def test_warnings_that_point_into_libraries_are_silent(capfd):
+    library, mine = np.__file__, __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with tables.one_printer():
+            warnings.warn_explicit("of NumPy", RuntimeWarning, library, 1)
+            warnings.warn_explicit("of pinntk", PinntkWarning, mine, 1)
+            warnings.warn_explicit("of\n  mine", RuntimeWarning, mine, 1)
+    tables.errors.file.flush()
+    assert capfd.readouterr().err == "Warning: of mine\n"

@@ -7,19 +7,24 @@ import pytest
 
 from each import each
 from helpers import NETWORKS, assert_close
+from pinntk.calculus import Field
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
 from pinntk.nets import (
     MLP,
+    Constrained,
     FourierFeatures,
     InputScaling,
     Linear,
     ModifiedMLP,
     NTKParametrization,
+    OutputTransform,
+    PeriodicFeatures,
     StandardParametrization,
     glorot,
     lecun,
 )
+from pinntk.training import Network
 
 pytestmark = pytest.mark.fast
 
@@ -219,3 +224,60 @@ def test_bad_sizes_are_named(network, argument, value):
     with pytest.raises(PinntkError) as error:
         network(**sizes, key=KEY)
     assert str(error.value) == f"{argument}: got {value}; expected a whole number, 1 or more."
+
+
+# --- whole numbers as points -----------------------------------------------------------------------
+
+HALF = InputScaling((0.5, 1.5), (0.5, 4.5))
+PERIODIC = PeriodicFeatures(2, (0,), 2, 1.5)
+TAKES_POINTS = {
+    "scaling": HALF,
+    "mlp": MLP(2, width=4, depth=1, scaling=HALF, key=KEY),
+    "several outputs": MLP(2, 3, width=4, depth=1, key=KEY),
+    "modified": ModifiedMLP(2, width=4, depth=1, scaling=HALF, key=KEY),
+    "fourier": FourierFeatures(2, 4, scale=0.3, key=KEY),
+    "periodic": PERIODIC,
+    "periodic network": MLP(
+        2, width=4, depth=1, scaling=HALF, embedding=PERIODIC, embedding_size=5, key=KEY
+    ),
+    "constrained": Constrained(
+        MLP(2, width=4, depth=1, scaling=HALF, key=KEY), lambda x, value: x[0] ** -2 * value
+    ),
+    "output": OutputTransform(MLP(2, width=4, depth=1, scaling=HALF, key=KEY), jnp.exp),
+    "field": Field(lambda p: p[0] ** -2 * jnp.sin(p[1]), ("x", "t")),
+    "derivative": Field(lambda p: p[0] ** 3 * jnp.sin(p[1]), ("x", "t")).d("x", "x"),
+    "third": Field(lambda p: p[0] ** 3 * jnp.sin(p[1]), ("x", "t")).d("x", "x", "x"),
+}
+
+
+@each("name", TAKES_POINTS)
+@pytest.mark.parametrize("whole", [np.int32, np.int64, np.uint8])
+def test_a_point_of_whole_numbers_has_the_value_of_the_same_floats(name, whole):
+    function = TAKES_POINTS[name]
+    found = function(jnp.asarray(np.array([3, 5], whole)))
+    expected = function(jnp.array([3.0, 5.0]))
+    assert found.dtype == expected.dtype == jnp.float32
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_network_takes_whole_numbers_in_its_own_precision(x64):
+    model = jax.tree.map(lambda a: a.astype(jnp.float32), TAKES_POINTS["mlp"])
+    found = model(jnp.array([3, 5]))
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, model(jnp.array([3.0, 5.0], jnp.float32)))
+
+
+# --- functions by name -------------------------------------------------------------------------------
+
+
+@each("make", [MLP, ModifiedMLP])
+def test_the_name_of_an_activation_is_refused_with_the_function(make):
+    with pytest.raises(PinntkError) as caught:
+        make(1, width=3, depth=1, activation="sin", key=KEY)
+    assert str(caught.value) == (
+        "activation: got 'sin'; expected a function like jnp.tanh. Write activation=jnp.sin."
+    )
+    with pytest.raises(PinntkError, match=r"activation=jax\.nn\.swish"):
+        Network(activation="swish")
+    with pytest.raises(PinntkError, match=r"got 'nothing'; expected a function like jnp\.tanh\.$"):
+        make(1, width=3, depth=1, activation="nothing", key=KEY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import re
 
 import equinox as eqx
 import jax
@@ -16,20 +17,24 @@ from rich.console import Console
 
 from each import each
 from helpers import LinearModel, train_with
-from pinntk.conditions import Condition, dirichlet, observations
+from pinntk.conditions import Condition, dirichlet, initial_value, observations
 from pinntk.domain import Interval, Random
 from pinntk.errors import PinntkError, PinntkWarning, ResidualError
+from pinntk.jacobian import model_dtype
 from pinntk.nets import MLP
 from pinntk.optim import FirstOrder, Step, adam, gradient_descent, running
 from pinntk.problem import Problem, subsample
 from pinntk.training import (
+    Network,
     Observer,
     Outcome,
     Resumption,
+    Setup,
     Training,
     check_sensitivity,
     describe_row,
     pace,
+    precision,
     progress_bar,
     train,
 )
@@ -625,9 +630,9 @@ def test_a_run_that_is_not_finite_at_the_start_says_so_and_trains_nothing():
     with pytest.warns(PinntkWarning, match="not finite at step 0"):
         result = run_linear(nan_condition(), weighting=NTKWeights(every=1))
     assert result.outcome is Outcome.DIVERGED
-    assert result.message == (
-        "not finite at step 0: the loss of condition 'broken' is nan, before any training"
-    )
+    said = r"not finite at step 0: the loss of condition 'broken' is nan at x = 0\.\d+ "
+    why = r"\(a constant that is given as nan\), before any training"
+    assert re.fullmatch(said + why, result.message)
     assert result.steps == 0
     assert result.history == ()
     assert eqx.tree_equal(result.model, linear_model())
@@ -644,6 +649,30 @@ def test_weights_that_are_not_finite_end_the_run():
     assert result.outcome is Outcome.DIVERGED
     assert "the weight of condition 'root' is nan" in result.message
     assert np.isfinite(list(result.losses.values())).all()
+
+
+@each("dtype", ["float32", "float64"])
+def test_arrays_of_numbers_in_a_residual_train_in_either_precision(dtype):
+    """Numbers of Python, NumPy and JAX beside u, as pages show them; NumPy's are float64."""
+    domain = Interval(t=(0.0, 1.0))
+    ones = np.array([1.0, 1.0])
+
+    def turn(w, p):
+        return w.d("t")(p) - ones * w(p)[::-1] * np.float64(1.0)
+
+    conditions = [
+        Condition("turn", turn, domain, 8),
+        initial_value("start", domain, lambda p: jnp.array([1.0, 0.0]), 1),
+    ]
+    problem = Problem("turn", domain, conditions, fields=("a", "b"))
+    setup = Setup(problem, Training(adam(1e-3), steps=3), Network(width=4, depth=1), dtype)
+    # The other precision may be on for the process.
+    with jax.enable_x64(True), precision(dtype):
+        start = setup.start(0)
+        result = train(start.problem, start.model, setup.training, key=start.key)
+    assert result.outcome is Outcome.COMPLETED
+    assert str(model_dtype(result.model)) == dtype
+    assert result.losses["turn"] > 0
 
 
 # --- what the loop asks before it starts ------------------------------------------------------

@@ -21,12 +21,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Real
 
+from pinntk.arrays import floating
 from pinntk.calculus.taylor import second_order
 from pinntk.errors import PinntkError, check_name
 
-Point = Float[Array, " d"]
+Point = Real[Array, " d"]
 Index = tuple[int, ...]
 
 
@@ -184,7 +185,7 @@ class Field(AbstractField):
         self.coefficients = dict(coefficients or {})
 
     def __call__(self, point: Point) -> Array:
-        return self.function(point)
+        return self.function(floating(point))
 
     def _terms(self) -> tuple[Callable[[Point], Array], dict[Index, Any]]:
         return self.function, {(): 1.0}
@@ -213,6 +214,7 @@ class Derivatives(AbstractField):
         return self.base, self.terms
 
     def __call__(self, point: Point) -> Array:
+        point = floating(point)
         low = {index: value for index, value in self.terms.items() if len(index) <= 2}
         total = self._low_order(point, low) if low else 0.0
         for index, value in self.terms.items():

@@ -45,6 +45,12 @@ ACTIVATIONS: Mapping[str, Callable] = {
     "softplus": jax.nn.softplus,
     "sigmoid": jax.nn.sigmoid,
 }
+#: Elementwise functions of the last layer; none by default.
+OUTPUTS: Mapping[str, Callable | None] = {
+    "none": None,
+    "softplus": jax.nn.softplus,
+    "exp": jnp.exp,
+}
 INITIALIZERS = {"glorot": glorot, "lecun": lecun}
 PARAMETRIZATIONS = {"standard": StandardParametrization, "ntk": NTKParametrization}
 SCALINGS = {

@@ -106,6 +106,10 @@ class Options:
         "Random Fourier features before the network; 0: none.", MODEL
     )
     fourier_scale: float | None = _option("Standard deviation of their frequencies.", MODEL)
+    output: str | None = _option(
+        f"Function of the last layer, which keeps the fields positive: {names.listed(names.OUTPUTS)}.",
+        MODEL,
+    )
     weighting: str | None = _option(
         "fixed, ntk (Algorithm 1), or a rule of yours, FILE.py:NAME.", TRAINING
     )

@@ -120,7 +120,7 @@ _PARAMETRIZATION = ("parametrization", "initializer", "bias_std")
 def _network(setup: Setup, options: Options) -> Any:
     network = setup.network
     if not isinstance(network, Network):
-        every = (*PLAIN_NETWORK, "network", "activation", "scaling", *_PARAMETRIZATION)
+        every = (*PLAIN_NETWORK, "network", "activation", "scaling", "output", *_PARAMETRIZATION)
         _refuse(options, every, "no options of the network, since the setup brings its own")
         return network
     changes = {name: getattr(options, name) for name in PLAIN_NETWORK}
@@ -133,7 +133,10 @@ def _network(setup: Setup, options: Options) -> Any:
         name = getattr(options, option)
         changes[field] = None if name is None else _named(option, table, name)
     changes["parametrization"] = _parametrization(network.parametrization, options)
-    return network.replace(**{name: v for name, v in changes.items() if v is not None})
+    changed = {name: v for name, v in changes.items() if v is not None}
+    if options.output is not None:  # whose "none" is a change as well
+        changed["output"] = _named("output", names.OUTPUTS, options.output)
+    return network.replace(**changed)
 
 
 def _parametrization(present: AbstractParametrization, options: Options) -> AbstractParametrization:

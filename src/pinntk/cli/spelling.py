@@ -117,6 +117,7 @@ def _network(old: NetworkLike, new: NetworkLike) -> Changes:
     found |= _named("network", names.ARCHITECTURES, old.architecture, new.architecture)
     found |= _named("activation", names.ACTIVATIONS, old.activation, new.activation)
     found |= _named("scaling", names.SCALINGS, old.scaling, new.scaling)
+    found |= _named("output", names.OUTPUTS, old.output, new.output)
     return found | _parametrization(old.parametrization, new.parametrization)
 
 

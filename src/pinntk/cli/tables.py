@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pinntk.errors import PinntkWarning
 from pinntk.library.registry import PROBLEMS
+from pinntk.program import in_library
 from pinntk.training import Result
 from pinntk.words import number
 
@@ -118,22 +119,21 @@ def print_warning(message: str) -> None:
 
 @contextlib.contextmanager
 def one_printer() -> Iterator[None]:
-    """Python's warnings in the block are printed once each, as text without the place in the source.
+    """Python's warnings in the block are printed once each, in one line without the place in the source.
 
     Those of pinntk are silent: results hold them as notes, which are printed at the end. So are those
-    of JAX about its cache of programs, without which a command only takes longer.
+    that point into libraries, where a user can change nothing.
     """
     seen: set[str] = set()
 
-    def show_once(message: Any, category: Any, *place: Any, **more: Any) -> None:
+    def show_once(message: Any, category: Any, filename: str, *place: Any, **more: Any) -> None:
         del category, place, more
-        text = str(message)
-        if text not in seen:
+        text = " ".join(str(message).split())
+        if text not in seen and not in_library(filename):
             seen.add(text)
             print_warning(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinntkWarning)
-        warnings.filterwarnings("ignore", message=".*persistent compilation cache")
         warnings.showwarning = show_once
         yield

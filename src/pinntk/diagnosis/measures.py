@@ -18,7 +18,15 @@ from pinntk.diagnosis.units import Units
 from pinntk.domain import Lines, Sobol, lines
 from pinntk.errors import ResidualError
 from pinntk.kernel import TangentKernel
-from pinntk.problem import Batch, Model, Problem, Sample, draw, subsample
+from pinntk.problem import (
+    Batch,
+    Model,
+    Problem,
+    Sample,
+    draw,
+    not_finite_residual,
+    subsample,
+)
 
 #: Points per condition that kernels are computed at. An eigendecomposition costs their cube, and 128
 #: points see twice as many modes as short trainings learn.
@@ -130,18 +138,15 @@ def _flat(residuals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def check_finite(subject: AbstractSubject, model: Model, batch: Batch) -> None:
-    """Raise `ResidualError` with the first point at which a residual is not finite."""
-    for name, values in subject.residuals(model, batch).items():
-        bad: np.ndarray = np.logical_not(np.all(np.isfinite(values), axis=1))
-        if bad.any():
-            point = np.asarray(batch[name].points)[int(bad.argmax())]
-            coordinates = subject.problem.domain.coordinates
-            where = ", ".join(f"{c} = {x:.6g}" for c, x in zip(coordinates, point, strict=True))
-            raise ResidualError(
-                f"residual of condition {name!r}",
-                got=f"NaN or infinity at {int(bad.sum())} of {len(bad)} points, first at {where}",
-                expected="finite residuals",
-            )
+    """Raise `ResidualError` with the first point at which a residual is not finite, and why."""
+    found = not_finite_residual(subject.problem, model, batch, subject.residuals(model, batch))
+    if found is not None:
+        raise ResidualError(
+            f"residual of condition {found.condition!r}",
+            got=f"NaN or infinity at {found.bad} of {found.points} points, first at {found.at}",
+            expected="finite residuals",
+            fix=found.fix,
+        )
 
 
 def main_condition(problem: Problem) -> str:

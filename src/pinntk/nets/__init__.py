@@ -19,7 +19,8 @@ from pinntk.nets.layers import (
     glorot,
     lecun,
 )
-from pinntk.nets.mlp import MLP, ModifiedMLP
+from pinntk.nets.mlp import MLP, ModifiedMLP, check_function
+from pinntk.nets.transform import OutputTransform
 
 __all__ = [
     "MLP",
@@ -30,11 +31,13 @@ __all__ = [
     "Linear",
     "ModifiedMLP",
     "NTKParametrization",
+    "OutputTransform",
     "PeriodicFeatures",
     "Positive",
     "StandardParametrization",
     "Unknown",
     "WithCoefficients",
+    "check_function",
     "coefficients_of",
     "declared",
     "glorot",

@@ -11,9 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from pinntk.arrays import AnyArray
+from pinntk.arrays import AnyArray, floating
 from pinntk.errors import PinntkError
 
 Initializer = Callable[..., Array]
@@ -117,10 +117,11 @@ class InputScaling(eqx.Module):
                 "scale", got=self.scale, expected="one positive number per coordinate"
             )
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Float[Array, " d"]:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Float[Array, " d"]:
         """The scaled point."""
-        shift, scale = (np.asarray(values, x.dtype) for values in (self.shift, self.scale))
-        return (jnp.asarray(x) - shift) / scale
+        point = floating(x)
+        shift, scale = (np.asarray(values, point.dtype) for values in (self.shift, self.scale))
+        return (point - shift) / scale
 
     def stretched(self, factor: float) -> InputScaling:
         """The same map, with its result multiplied by a factor."""
@@ -164,9 +165,10 @@ class FourierFeatures(eqx.Module):
         """How many features there are."""
         return 2 * self.frequencies.shape[1]
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Float[Array, " features"]:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Float[Array, " features"]:
         """The embedded point."""
-        phase = 2 * jnp.pi * (x @ jax.lax.stop_gradient(self.frequencies))
+        point = floating(x, self.frequencies.dtype)
+        phase = 2 * jnp.pi * (point @ jax.lax.stop_gradient(self.frequencies))
         return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
 
 
@@ -193,8 +195,9 @@ class PeriodicFeatures(eqx.Module):
         """How many features there are."""
         return self.size - len(self.axes) + 2 * self.harmonics * len(self.axes)
 
-    def __call__(self, z: Float[AnyArray, " d"]) -> Float[Array, " features"]:
+    def __call__(self, z: Real[AnyArray, " d"]) -> Float[Array, " features"]:
         """The features of one scaled point, the periodic ones first."""
+        z = floating(z)
         others = [axis for axis in range(self.size) if axis not in self.axes]
         orders = self.frequency * np.arange(1, self.harmonics + 1, dtype=z.dtype)
         phases = [orders * z[axis] for axis in self.axes]
@@ -211,7 +214,7 @@ class Constrained(eqx.Module):
     network: Callable[[Array], Array]
     ansatz: Callable[[Array, Array], Array] = eqx.field(static=True)
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The value at one point."""
-        point = jnp.asarray(x)
+        point = floating(x)
         return self.ansatz(point, self.network(point))

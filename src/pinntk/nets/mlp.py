@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, Real
 
-from pinntk.arrays import AnyArray
+from pinntk.arrays import AnyArray, floating
 from pinntk.errors import PinntkError
 from pinntk.nets.layers import AbstractParametrization, Linear, StandardParametrization
 
@@ -49,6 +50,7 @@ class MLP(eqx.Module):
         _check_sizes(
             in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
         )
+        check_function("activation", activation)
         parametrization = parametrization or StandardParametrization()
         sizes = [embedding_size or in_size, *[width] * depth, out_size or 1]
         keys = jax.random.split(key, depth + 1)
@@ -61,9 +63,9 @@ class MLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(jnp.asarray(x)))
+        hidden = self.embedding(self.scaling(floating(x, self.layers[0].weight.dtype)))
         for layer in self.layers[:-1]:
             hidden = self.activation(layer(hidden))
         output = self.layers[-1](hidden)
@@ -101,6 +103,7 @@ class ModifiedMLP(eqx.Module):
         _check_sizes(
             in_size=in_size, out_size=1 if out_size is None else out_size, width=width, depth=depth
         )
+        check_function("activation", activation)
         parametrization = parametrization or StandardParametrization()
         first = embedding_size or in_size
         sizes = [first, *[width] * depth, out_size or 1]
@@ -119,15 +122,31 @@ class ModifiedMLP(eqx.Module):
         self.activation = activation
         self.scalar = out_size is None
 
-    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+    def __call__(self, x: Real[AnyArray, " d"]) -> Array:
         """The output at one point."""
-        hidden = self.embedding(self.scaling(jnp.asarray(x)))
+        hidden = self.embedding(self.scaling(floating(x, self.layers[0].weight.dtype)))
         first, second = (self.activation(encoder(hidden)) for encoder in self.encoders)
         for layer in self.layers[:-1]:
             gate = self.activation(layer(hidden))
             hidden = first + gate * (second - first)
         output = self.layers[-1](hidden)
         return output[0] if self.scalar else output
+
+
+def check_function(argument: str, value: Any) -> None:
+    """Raise unless `value` is a function; for the name of one, the error says where it is."""
+    if callable(value):
+        return
+    known = {"jnp": jnp, "jax.nn": jax.nn}
+    homes = [
+        home for home, module in known.items() if isinstance(value, str) and hasattr(module, value)
+    ]
+    raise PinntkError(
+        argument,
+        got=repr(value),
+        expected="a function like jnp.tanh",
+        fix=f"Write {argument}={homes[0]}.{value}." if homes else "",
+    )
 
 
 def _check_sizes(**sizes: int) -> None:

@@ -14,6 +14,7 @@ from pinntk.program.interpreter import (
 )
 from pinntk.program.merging import SMALL, merge_equal
 from pinntk.program.multiples import Multiple, evaluate, scaled
+from pinntk.program.nonfinite import Cause, Trouble, cause_of, in_library
 from pinntk.program.obstacles import SUSPECTS, explained
 from pinntk.program.operations import operations
 from pinntk.program.recording import Argument, arguments_of
@@ -33,16 +34,20 @@ __all__ = [
     "SMALL",
     "SUSPECTS",
     "Argument",
+    "Cause",
     "Multiple",
     "Product",
     "Scale",
+    "Trouble",
     "Uses",
     "View",
     "arguments_of",
     "bind",
+    "cause_of",
     "evaluate",
     "explained",
     "find_uses",
+    "in_library",
     "interpret",
     "is_variable",
     "live",

@@ -8,8 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
+from pinntk.jacobian import model_dtype
 from pinntk.nets import WithCoefficients
 from pinntk.problem import Model
 
@@ -76,7 +78,8 @@ class Result:
         """The unknown coefficients that were found, numbers and nested lists; fields are left out."""
         if not isinstance(self.model, WithCoefficients):
             return {}
-        return {name: np.asarray(value).tolist() for name, value in self.model.values().items()}
+        with jax.enable_x64(model_dtype(self.model) == np.float64):  # also outside `precision`
+            return {name: np.asarray(value).tolist() for name, value in self.model.values().items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but model and history, JSON-ready; `coefficients` where there are some."""

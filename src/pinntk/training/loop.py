@@ -16,7 +16,7 @@ from pinntk import threads
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import Objective, SecondOrder, Status
-from pinntk.problem import Batch, Model, Problem
+from pinntk.problem import Batch, Model, NotFiniteResidual, Problem, not_finite_residual
 from pinntk.training.compiled import (
     Chunk,
     Moment,
@@ -239,9 +239,28 @@ class _Run:
                 observer.checkpoint(self.state, seconds)
 
     def _diverge(self, last: Moment, bad: int, visited: Sequence[TrainState]) -> None:
-        self.outcome, self.message = Outcome.DIVERGED, _divergence(bad, last)
+        self.outcome = Outcome.DIVERGED
         self.state = _last_good(self.run, visited, bad)
-        warnings.warn(self.message, PinntkWarning, stacklevel=6)
+        found = self._reason(bad)
+        self.message = _divergence(bad, last, "" if found is None else f" at {found.at}")
+        if found is not None:
+            self.notes = (*self.notes, found.fix)
+        fix = "" if found is None else f". {found.fix}"
+        warnings.warn(self.message + fix, PinntkWarning, stacklevel=6)
+
+    def _reason(self, bad: int) -> NotFiniteResidual | None:
+        """Which residual is not finite at step `bad`, where and why; None where none is, or it is unknown.
+
+        After the start, numbers that are too large come of the steps and not of the residual.
+        """
+        state = self.state if self.step == bad else self.run(self.state, 1).state
+        if not all_finite(state.parameters):
+            return None
+        model = eqx.combine(state.parameters, self.rest)
+        residuals = self.problem.residuals(model, state.batch)
+        found = not_finite_residual(self.problem, model, state.batch, residuals)
+        overflow = found is not None and found.cause is not None and found.cause.overflow
+        return None if bad > 0 and overflow else found
 
     def result(self) -> Result:
         """What came of it; the last state is offered to the observers."""
@@ -277,6 +296,8 @@ def overfitted(row: Row) -> tuple[str, ...]:
     found = []
     for name, held in row.held_out.items():
         trained = row.losses[name]
+        if not np.isfinite(trained):
+            continue
         if not np.isfinite(held):
             found.append(
                 f"Not finite: on points that were not trained on, the loss of {name!r} is {held}. "
@@ -335,10 +356,10 @@ def _last_good(
     return visited[-1]
 
 
-def _divergence(step: int, last: Moment) -> str:
+def _divergence(step: int, last: Moment, where: str) -> str:
     what, values = ("weight", last.weights) if all_finite(last.losses) else ("loss", last.losses)
     name = next(name for name, value in values.items() if not np.isfinite(value))
-    found = f"at step {step}: the {what} of condition {name!r} is {float(values[name])}"
+    found = f"at step {step}: the {what} of condition {name!r} is {float(values[name])}{where}"
     if step == 0:
         return f"not finite {found}, before any training"
     return f"diverged {found}; the last good state is kept"

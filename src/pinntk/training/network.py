@@ -22,8 +22,10 @@ from pinntk.nets import (
     FourierFeatures,
     InputScaling,
     ModifiedMLP,
+    OutputTransform,
     PeriodicFeatures,
     StandardParametrization,
+    check_function,
 )
 from pinntk.problem import Batch, Model, Problem
 from pinntk.training.plan import check_count
@@ -90,6 +92,8 @@ class Network(AbstractNetwork):
       come before the network; 0 for none.
     - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
       with `harmonics` waves for each periodic coordinate.
+    - `output`: an elementwise function of the last layer, such as `jax.nn.softplus` or `jnp.exp` for
+      fields that are positive; none by default. `hard` conditions are built in behind it.
     """
 
     width: int = 50
@@ -103,10 +107,14 @@ class Network(AbstractNetwork):
     fourier_scale: float = 1.0
     hard: bool = False
     harmonics: int = 1
+    output: Callable[[Array], Array] | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "harmonics"):
             check_count(name, getattr(self, name))
+        check_function("activation", self.activation)
+        if self.output is not None:
+            check_function("output", self.output)
         for name in ("input_scale", "fourier_scale"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
@@ -138,6 +146,8 @@ class Network(AbstractNetwork):
             embedding_size=None if embedding is None else embedding.out_size,
             key=network_key,
         )
+        if self.output is not None:
+            network = OutputTransform(network, self.output)
         if self.hard and problem.hard is not None and problem.hard.ansatz is not None:
             return Constrained(network, problem.hard.ansatz)
         return network

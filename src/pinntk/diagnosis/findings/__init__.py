@@ -8,6 +8,7 @@ from pinntk.diagnosis.findings.dead import Dead
 from pinntk.diagnosis.findings.disagreement import Disagreement
 from pinntk.diagnosis.findings.imbalance import Imbalance
 from pinntk.diagnosis.findings.laziness import Laziness
+from pinntk.diagnosis.findings.not_finite import HeldOutNotFinite, NotFinite
 from pinntk.diagnosis.findings.points import Points
 from pinntk.diagnosis.findings.precision import Precision
 from pinntk.diagnosis.findings.scaling import Scaling
@@ -16,6 +17,8 @@ from pinntk.diagnosis.findings.step_size import StepSize
 
 #: All findings, causes before what they cause: of two that are equally severe, the first is told first.
 FINDINGS: tuple[AbstractFinding, ...] = (
+    NotFinite(),
+    HeldOutNotFinite(),
     Dead(),
     Contradiction(),
     Disagreement(),
@@ -37,8 +40,10 @@ __all__ = [
     "Contradiction",
     "Dead",
     "Disagreement",
+    "HeldOutNotFinite",
     "Imbalance",
     "Laziness",
+    "NotFinite",
     "Points",
     "Precision",
     "Scaling",

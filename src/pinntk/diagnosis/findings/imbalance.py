@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -36,15 +37,20 @@ class Imbalance(AbstractFinding):
         if not e.enough(share):
             return None
         slowest = min(rates[0], key=lambda n: rates[0][n])
-        fastest = max(rates[0], key=lambda n: rates[0][n])
         left = e.share(lambda i: bool(behind(i)))
         severe = e.enough(left)
         names = [n for i in range(e.draws) for n in behind(i)]
         worst = max(set(names), key=names.count) if severe else slowest
-        ratio = e.median(lambda i: _spread(rates[i]))
+        # The sentence and its numbers are about one pair: the condition that is left behind, where one
+        # is, and the one that is the fastest in most draws.
+        first = [max(each, key=lambda n: each[n]) for each in rates]
+        others = [name for name in first if name != worst]
+        fastest = max(set(others), key=others.count)
+        ratio = e.median(lambda i: _over(rates[i][fastest], rates[i][worst]))
         kept = e.median(lambda i: e.errors(i)[worst])
         measured = {
-            "rate of the fastest over the slowest": ratio,
+            f"rate of '{fastest}' over that of '{worst}'": ratio,
+            "rate of the fastest over the slowest": e.median(lambda i: _spread(rates[i])),
             "the same before training, without weights": e.median(
                 lambda i: _spread(e.before[i].rates)
             ),
@@ -57,7 +63,7 @@ class Imbalance(AbstractFinding):
             ),
         }
         end = (
-            f", and '{worst}' is left behind: an error of {percent(kept)} is expected to stay."
+            f", and is left behind: an error of {percent(kept)} is expected to stay."
             if severe
             else ", which costs steps but lets it follow."
         )
@@ -65,7 +71,7 @@ class Imbalance(AbstractFinding):
             self.name,
             Severity.SEVERE if severe else Severity.MODERATE,
             left if severe else share,
-            f"Imbalance: the condition '{slowest}' converges about {times(ratio)} slower than "
+            f"Imbalance: the condition '{worst}' converges about {times(ratio)} slower than "
             f"'{fastest}'{end}",
             "Gradient descent fits what the kernel makes fast and leaves the rest; the weights decide "
             "which.",
@@ -84,6 +90,10 @@ def _rates(e: Evidence, draw: int) -> dict[str, float]:
     weights = weights_at(e.baseline, 0, draw)
     before = {n: w * e.before[draw].rates[n] for n, w in weights.items()}
     return max(before, after, key=_spread)
+
+
+def _over(fast: float, slow: float) -> float:
+    return fast / slow if slow > 0 else math.inf
 
 
 def _spread(rates: Mapping[str, float]) -> float:

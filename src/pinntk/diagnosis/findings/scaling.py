@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
+from pinntk.diagnosis.asked import field_sizes
 from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.remedies import natural_gradient
 from pinntk.training import Network, Setup, unit_scaling
-from pinntk.words import number
+from pinntk.words import listed, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,28 +73,67 @@ class Scaling(AbstractFinding):
         )
 
     def _outputs(self, e: Evidence) -> Found | None:
-        wanted = e.median(lambda i: _wanted(e, i))
-        off = lambda i, factor: not 1 / factor <= _wanted(e, i) <= factor
-        share = e.share(lambda i: off(i, e.orders(self.order_one)))
+        known = e.measured(_known_sizes)
+        one = e.orders(self.order_one)
+        if e.problem.solution is not None and known and not _far(known, one):
+            return None  # what the equation seems to ask for is not what it asks for
+        # Of several fields, one can be far off where all together are not.
+        several = len(known) == len(e.problem.fields) > 1 and bool(_far(known, one))
+        by_field = known if several else {}
+        sizes = by_field or {"": e.median(lambda i: _wanted(e, i))}
+
+        def off(i: int, factor: float) -> bool:
+            return bool(_far(by_field or {"": _wanted(e, i)}, factor))
+
+        share = e.share(lambda i: off(i, one))
         if not e.enough(share):
             return None
         fails = lambda i: off(i, self.severe) or (off(i, self.order_one) and bool(e.stuck(i)))
         severity = Severity.SEVERE if e.enough(e.share(fails)) else Severity.MODERATE
+        far = _far(sizes, one) or sizes
         return Found(
             self.name,
             severity,
             share,
-            f"Scaling: the solution asked for is of size {number(wanted)}, while a network starts at "
-            "order one.",
+            f"Scaling: {_asked(far)}, while a network starts at order one.",
             "Steps of one size must build outputs of another, and the losses weigh by the square of "
             "the unit.",
             {
-                "size of the solution asked for (rms)": wanted,
+                **{_entry(name): size for name, size in sizes.items()},
                 "size of the untrained network (rms)": e.median(lambda i: e.before[i].field_rms),
             },
             "maps",
-            e.proposals(functools.partial(rescale_outputs, wanted), natural_gradient),
+            e.proposals(functools.partial(rescale_outputs, far), natural_gradient),
         )
+
+
+def _known_sizes(e: Evidence) -> dict[str, float]:
+    """The sizes of the fields as far as the solution or the conditions say them.
+
+    Where the conditions alone do, a field is at least as large as the values that they ask for, and it may
+    be of order one beside small ones.
+    """
+    sizes = field_sizes(e.problem, e.subject.draws[0].batch)
+    if e.problem.solution is not None:
+        return sizes
+    return {name: max(size, 1.0) for name, size in sizes.items()}
+
+
+def _far(sizes: Mapping[str, float], factor: float) -> dict[str, float]:
+    """The sizes that are larger or smaller than one by more than this factor."""
+    return {name: size for name, size in sizes.items() if not 1 / factor <= size <= factor}
+
+
+def _asked(sizes: Mapping[str, float]) -> str:
+    if "" in sizes:
+        return f"the solution asked for is of size {number(sizes[''])}"
+    one = len(sizes) == 1
+    each = listed([f"{name} of size {number(size)}" for name, size in sizes.items()])
+    return f"the field{'' if one else 's'} asked for {'is' if one else 'are'} {each}"
+
+
+def _entry(name: str) -> str:
+    return f"size of {name or 'the solution asked for'} (rms)"
 
 
 def _wanted(e: Evidence, draw: int) -> float:
@@ -113,11 +154,24 @@ def rescale_inputs(setup: Setup, evidence: Evidence) -> Proposal | None:
     return Proposal(text, changed, changed_code(setup, changed))
 
 
-def rescale_outputs(wanted: float, setup: Setup, evidence: Evidence) -> Proposal:
-    """An unknown of order one."""
-    del setup, evidence
-    size = number(10 ** round(math.log10(wanted))) if wanted > 0 else "1"
-    return Proposal(
-        f"Solve for v = u/{size}, whose values are of order one; the natural gradient needs no such "
-        "change."
-    )
+def rescale_outputs(sizes: Mapping[str, float], setup: Setup, evidence: Evidence) -> Proposal:
+    """Unknowns of order one: those fields whose sizes are given, the only one by an empty name."""
+    del evidence
+    fields = setup.problem.fields
+    named = {name or fields[0]: size for name, size in sizes.items()}
+    if "" in sizes and len(fields) > 1:
+        text = f"Divide the fields by their sizes: together they are of size {number(sizes[''])}"
+    elif len(fields) == 1:
+        ((name, size),) = named.items()
+        other = "v" if name != "v" else "w"
+        text = f"Solve for {other} = {name}/{_power(size)}, whose values are of order one"
+    else:
+        each = [f"{name}/{_power(size)}" for name, size in named.items()]
+        values = "whose values are of order one"
+        text = f"Solve for {listed(each)} instead of {listed([*named])}, {values}"
+    return Proposal(f"{text}; the natural gradient needs no such change.")
+
+
+def _power(size: float) -> str:
+    """The power of ten next to a size: 1,000, 0.01, 1e20."""
+    return number(10.0 ** round(math.log10(size))) if 0 < size < math.inf else "1"
