@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pinntk.diagnosis.fieldkernel import FIELD
 from pinntk.diagnosis.linearized import DAMPING, solved
 from pinntk.diagnosis.reach import Descent
 from pinntk.diagnosis.subject import AbstractSubject, ByCondition
+from pinntk.jacobian import cast
 from pinntk.kernel import TangentKernel, spectrum
 from pinntk.problem import Batch, Model
 
@@ -99,8 +102,10 @@ def curvature(
     step = {name: vector[0] for name, vector in solved(kernel, stacked[:, None]).items()}
 
     def moved(share: float) -> np.ndarray:
-        there = subject.moved(model, batch, {name: share * v for name, v in step.items()})
-        found = subject.residuals(there, batch, exact=True)
+        with jax.enable_x64(True):
+            double = cast(batch, jnp.float64)
+            there = subject.moved(model, double, {name: share * v for name, v in step.items()})
+            found = subject.residuals(there, double, exact=True)
         return np.concatenate([np.ravel(found[name]) for name in kernel.names])
 
     rates = kernel.rates()

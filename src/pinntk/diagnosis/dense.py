@@ -25,10 +25,10 @@ DENSE = 4096
 #: At least so many for each point of the training, up to the most: closer than they are to each other.
 FINER, MOST = 4, 2**15
 #: Points of another condition beside which the gap is looked at: one in an ordinary differential equation.
-EDGES = 12
-#: Distances from it: from the mean spacing of the training's points down to 1/4096 of it, by factors of √2,
-#: so that two or more lie within whatever is as wide as its distance from the face.
-DISTANCES = 2.0 ** (-np.arange(25) / 2)
+EDGES = 8
+#: Distances from it: from the mean spacing of the training's points down to 1/4096 of it, by factors of
+#: 1.09, so that a jump which is a tenth as wide as it is far from the face does not slip through.
+DISTANCES = 2.0 ** (-np.arange(97) / 8)
 #: Mean square between the points over that on them which calls a residual unseen: its rms is then three
 #: times larger, as for a residual that is overfitted on held-out points.
 UNSEEN = 10.0
