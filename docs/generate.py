@@ -22,7 +22,18 @@ from pinntk.diagnosis.record import KEYS
 from pinntk.library import PROBLEMS
 
 #: The modules of the diagnosis whose constants decide what is found; those of the findings come after them.
-JUDGING = ("evidence", "forecast", "reach", "examination", "laziness", "findings.joint")
+JUDGING = (
+    "evidence",
+    "forecast",
+    "reach",
+    "examination",
+    "laziness",
+    "findings.joint",
+    "dense",
+    "growth",
+    "propagation",
+    "conditioning",
+)
 #: A public constant, or a field of a finding, with the comment that says why.
 CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)
 FIELD = re.compile(r"((?:^    #:.*\n)+)^    (\w+): \w+ = (.+)$", re.MULTILINE)

@@ -288,7 +288,8 @@ def test_an_unstable_state_is_called_spurious_and_the_solution_is_not():
     twin = epidemic(0.1)
     right = ended_with(evidence(twin), [Formula(twin.solution)] * 2, 1e-3)
     assert Spurious().judge(right) is None
-    # Of a network that fits nothing yet, growth says nothing.
+    # Errors so small that they may grow, and a network that fits nothing yet, of which growth says nothing.
+    assert Spurious().judge(ended_with(e, [nothing] * 2, 1e-12)) is None
     assert Spurious().judge(ended_with(e, [nothing] * 2, 0.5)) is None
 
 

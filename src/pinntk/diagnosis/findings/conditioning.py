@@ -28,6 +28,8 @@ class Conditioning(AbstractFinding):
     """Whose ill-conditioning slows training, and what a Gauss–Newton step would still give: a note."""
 
     name: ClassVar[str] = "conditioning"
+    #: Numbers for an error that nothing severe explains.
+    last: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
 
     def judge(self, evidence: Evidence) -> Found | None:

@@ -35,7 +35,9 @@ class Spurious(AbstractFinding):
         e = evidence
         apart, share = self._apart(e)
         growth = e.measured(_growths)
-        growing = e.share(lambda i: growth[i] > self.grows)
+        # Errors that training and rounding have made small enough to grow are no failure.
+        grown_error = lambda i: growth[i] * e.after[i].linearized.error
+        growing = e.share(lambda i: growth[i] > self.grows and grown_error(i) > FAILED)
         disagree, unstable = e.enough(share), e.enough(growing)
         if not disagree and not unstable:
             return None
