@@ -31,6 +31,10 @@ JUDGING = (
     "laziness",
     "findings.joint",
     "claim",
+    "dense",
+    "growth",
+    "propagation",
+    "conditioning",
 )
 #: A public constant, or a field of a finding, with the comment that says why.
 CONSTANT = re.compile(r"((?:^#:.*\n)+)^([A-Z][A-Z_, ]*) = (.+)$", re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from pinntk import threads
 from pinntk.diagnosis.subject import AbstractSubject
@@ -46,6 +46,22 @@ def linearized(
 
     For a linear equation it is the Gauss–Newton step, and u + δu the best that the tangent space can do.
     """
+    sources = np.zeros((sum(kernel.rows.values()), len(kernel.names)))
+    for column, name in enumerate(kernel.names):
+        sources[kernel.slice_of(name), column] = residuals[name]
+    vectors = solved(kernel, sources)
+    moves = subject.moves(model, batch, vectors, points)
+    wanted = rms(field + moves.sum(axis=0))
+    size = wanted if wanted > 0 else 1.0
+    shares = {name: rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
+    return Linearized(wanted, rms(moves.sum(axis=0)) / size, shares)
+
+
+def solved(kernel: TangentKernel, sources: Float[np.ndarray, "n m"]) -> dict[str, np.ndarray]:
+    """(K + μI)⁻¹ of m residuals, rows scaled to equal average rates, as (m, n_k) by condition.
+
+    Δθ = −Jᵀ of it is the step of the linearized problem.
+    """
     rates = kernel.rates()
     root = np.concatenate(
         [
@@ -53,21 +69,13 @@ def linearized(
             for k, n in kernel.rows.items()
         ]
     )
-    sources = np.zeros((len(root), len(kernel.names)))
-    for column, name in enumerate(kernel.names):
-        sources[kernel.slice_of(name), column] = residuals[name]
     matrix = root[:, None] * kernel.matrix * root[None, :]
     matrix[np.diag_indices_from(matrix)] += DAMPING * max(np.trace(matrix), 1e-300) / len(matrix)
     with threads.for_rows(len(matrix)):
         right = root[:, None] * sources
         solution = scipy.linalg.solve(matrix, right, assume_a="sym", check_finite=False)
-    solved = (root[:, None] * solution).T
-    vectors = {k: solved[:, kernel.slice_of(k)] for k in kernel.names}
-    moves = subject.moves(model, batch, vectors, points)
-    wanted = rms(field + moves.sum(axis=0))
-    size = wanted if wanted > 0 else 1.0
-    shares = {name: rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
-    return Linearized(wanted, rms(moves.sum(axis=0)) / size, shares)
+    found = (root[:, None] * solution).T
+    return {k: found[:, kernel.slice_of(k)] for k in kernel.names}
 
 
 def rms(values: np.ndarray) -> float:

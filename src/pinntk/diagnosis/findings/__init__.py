@@ -2,6 +2,7 @@
 
 from pinntk.diagnosis.finding import AbstractFinding
 from pinntk.diagnosis.findings.causality import Causality
+from pinntk.diagnosis.findings.conditioning import Conditioning
 from pinntk.diagnosis.findings.conflict import Conflict
 from pinntk.diagnosis.findings.contradiction import Contradiction
 from pinntk.diagnosis.findings.dead import Dead
@@ -11,9 +12,12 @@ from pinntk.diagnosis.findings.laziness import Laziness
 from pinntk.diagnosis.findings.not_finite import HeldOutNotFinite, NotFinite
 from pinntk.diagnosis.findings.points import Points
 from pinntk.diagnosis.findings.precision import Precision
+from pinntk.diagnosis.findings.propagation import Propagation
 from pinntk.diagnosis.findings.scaling import Scaling
 from pinntk.diagnosis.findings.spectral_bias import SpectralBias
+from pinntk.diagnosis.findings.spurious import Spurious
 from pinntk.diagnosis.findings.step_size import StepSize
+from pinntk.diagnosis.findings.unseen import UnseenResidual
 
 #: All findings, causes before what they cause: of two that are equally severe, the first is told first.
 FINDINGS: tuple[AbstractFinding, ...] = (
@@ -30,12 +34,17 @@ FINDINGS: tuple[AbstractFinding, ...] = (
     Conflict(),
     Imbalance(),
     SpectralBias(),
+    UnseenResidual(),
+    Spurious(),
+    Propagation(),
     Laziness(),
+    Conditioning(),
 )
 
 __all__ = [
     "FINDINGS",
     "Causality",
+    "Conditioning",
     "Conflict",
     "Contradiction",
     "Dead",
@@ -46,7 +55,10 @@ __all__ = [
     "NotFinite",
     "Points",
     "Precision",
+    "Propagation",
     "Scaling",
     "SpectralBias",
+    "Spurious",
     "StepSize",
+    "UnseenResidual",
 ]
