@@ -27,22 +27,18 @@ from pinntk.training.slab_model import SlabModel, moved
 from pinntk.training.slab_problem import SlabProblem
 from pinntk.training.slab_run import SlabRun
 from pinntk.training.slabs import TimeSlabs
-from pinntk.words import percent
+from pinntk.words import number, percent
 
 #: A slab is looked at first after 1/64 of the planned steps, then whenever they have doubled.
 LOOKS = 6
-#: While a doubling of the steps gains a decimal order, training goes on beyond the tolerance: it is
-#: cheap, and later slabs start from what it gains.
+#: Errors of slabs add up: each is trained to a tenth of the tolerance where an eighth of the steps do it.
+AIM, EARLY = 0.1, 8
+#: While a doubling of the steps gains a decimal order, training goes on below that: it is cheap, and
+#: later slabs start from what it gains.
 GAIN = 10.0
-#: From 1/8 of the steps on, a slab is given up whose power law does not reach the tolerance: what it
-#: has left are three doublings, and the next attempt has an easier slab.
-JUDGED = 8
-#: A slab is easy where it leaves this share of the tolerance, so that one of twice the length may leave
-#: ten times as much.
-EASY = 0.1
-#: After a slab that was too long, so many easy ones come before the length doubles again: an attempt
-#: that fails costs as much as several that do not.
-AGAIN = 2
+#: The next slab is twice as long after one that was solved early. Where that failed, twice as many in a
+#: row are waited for, up to so many: an attempt that fails costs as much as some that do not.
+PATIENCE = 16
 #: A residual is not told from zero below so many roundings of the largest one of the march.
 ROUNDINGS = 100.0
 #: Outcomes that end a march in the middle of a slab.
@@ -65,8 +61,9 @@ class Solved(NamedTuple):
 class MarchState:
     """Where a march stands. It is kept in memory, and goes on with `Resumption(state, rows, seconds)`.
 
-    `length` is that of the next slab in ticks, `easy` how many easy slabs came last, `refused` how many
-    were too long; `largest` the largest loss of a solution that is held still.
+    `length` is that of the next slab in ticks, `early` how many slabs in a row were solved early, `wait`
+    how many are to be before the length doubles, `grown` whether it just has; `refused` is how many slabs
+    were too long, `largest` the largest loss of a solution that is held still.
     """
 
     place: SlabProblem
@@ -77,7 +74,9 @@ class MarchState:
     slabs: list[Solved] = dataclasses.field(default_factory=list)
     rows: list[Row] = dataclasses.field(default_factory=list)
     step: int = 0
-    easy: int = AGAIN
+    early: int = 0
+    wait: int = 1
+    grown: bool = False
     refused: int = 0
     attempts: int = 0
     largest: float = 0.0
@@ -127,7 +126,7 @@ def _first_state(
     assert training.slabs is not None
     place = SlabProblem.of(problem, model, batch, key, training.slabs.ticks)
     targets = {name: jnp.zeros_like(place.batch[name].targets) for name in place.carried}
-    length = training.slabs.ticks if training.slabs.adapts else 1
+    length = training.slabs.first
     first = place.model(model, moved(place.clock, 0, length))
     place.problem.check(first, place.batch)
     check_sensitivity(place.problem, first, place.batch)
@@ -194,21 +193,30 @@ class _March:
         if not diverged and (left <= rule.tolerance or not rule.adapts):
             state.slabs.append(done)
             state.targets = run.end()
-            easy = early and left <= EASY * rule.tolerance
-            state.easy = state.easy + 1 if easy else 0
-            if rule.adapts and state.easy >= AGAIN:
-                state.length = min(2 * state.length, rule.ticks)
+            self._lengthen(early)
             return True
         if rule.adapts and end - start > 1:
-            state.length = (end - start) // 2
-            state.easy, state.refused = 0, state.refused + 1
+            state.wait = min(2 * state.wait, PATIENCE) if state.grown else state.wait
+            state.length, state.grown = (end - start) // 2, False
+            state.early, state.refused = 0, state.refused + 1
             return True
         self.tail = done
         if diverged:
             self._stop(Outcome.DIVERGED, f"and the slab to {self._time(end)} diverged")
         else:
-            self._stop(Outcome.STALLED, f"and the shortest slab leaves {percent(left)} after that")
+            self._stop(Outcome.STALLED, f"and the shortest slab leaves {number(left)} after that")
         return False
+
+    def _lengthen(self, early: bool) -> None:
+        """Double the length of the next slab after enough that were solved early."""
+        state = self.state
+        if not self.rule.adapts:
+            return
+        state.wait = 1 if state.grown else state.wait
+        state.early = state.early + 1 if early else 0
+        state.grown = state.early >= state.wait
+        if state.grown:
+            state.length, state.early = min(2 * state.length, self.rule.ticks), 0
 
     def _attempt(self, start: int, end: int) -> tuple[SlabRun, float, bool]:
         """Train a network in the slab between two ticks: what it leaves, and whether that was early."""
@@ -230,15 +238,17 @@ class _March:
                 if observer.progress is not None:
                     observer.progress(state.step, offset + self.plan.steps, newest)
 
+        aim = AIM * self.rule.tolerance
         for steps in sorted({max(1, self.plan.steps >> shift) for shift in range(LOOKS + 1)}):
             run.go(steps, self.deadline, tell)
             state.weights = run.weights
             before, left = left, run.left(self._floor)
-            early = steps <= self.plan.steps / JUDGED
-            met = left <= self.rule.tolerance
-            if run.outcome is not Outcome.COMPLETED or (met and before < GAIN * left):
+            soon, met = steps <= self.plan.steps / EARLY, left <= self.rule.tolerance
+            early = soon and left <= aim
+            good = left <= aim if soon else met
+            if run.outcome is not Outcome.COMPLETED or (good and before < GAIN * left):
                 break
-            judged = self.rule.adapts and not met and steps >= self.plan.steps / JUDGED
+            judged = self.rule.adapts and not met and steps >= self.plan.steps / EARLY
             if judged and not self._hopeful(before, left, math.log2(self.plan.steps / steps)):
                 break
         return run, left, early
@@ -291,7 +301,7 @@ class _March:
             self.outcome = Outcome.CONVERGED
         self.message = (
             f"{self.outcome} after {self.state.step} steps: {words}; each leaves at most "
-            f"{percent(worst)} of the residual"
+            f"{number(worst)} of the residual"
         )
 
     def result(self, batch: Batch) -> Result:

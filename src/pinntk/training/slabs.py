@@ -61,6 +61,14 @@ class TimeSlabs:
         return 2**self.halvings if self.count is None else self.count
 
     @property
+    def first(self) -> int:
+        """The length of the first slab in ticks: a tick of equal ones, else half of the halvings are left.
+
+        A short slab is easy, also for a fresh network, and longer ones start from what it has learned.
+        """
+        return 2 ** (self.halvings - self.halvings // 2) if self.adapts else 1
+
+    @property
     def adapts(self) -> bool:
         """Whether the lengths follow the residuals."""
         return self.count is None
