@@ -125,7 +125,7 @@ def _first_state(
     """Where a march begins; the problem is checked, and notes are warnings, once for all slabs."""
     assert training.slabs is not None
     place = SlabProblem.of(problem, model, batch, key, training.slabs.ticks)
-    targets = {name: jnp.zeros_like(place.batch[name].targets) for name in place.carried}
+    targets = {name: jnp.asarray(place.batch[name].targets) for name in place.carried}  # zeros
     length = training.slabs.first
     first = place.model(model, moved(place.clock, 0, length))
     place.problem.check(first, place.batch)

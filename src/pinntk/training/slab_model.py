@@ -13,7 +13,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pinntk.arrays import AnyArray
 from pinntk.calculus import Point
-from pinntk.errors import PinntkError
 from pinntk.problem import Model
 
 
@@ -106,24 +105,18 @@ class SlabModel(eqx.Module):
         point = jnp.where(here & past, times[-1], point)
         arrays, rest = eqx.partition(self.networks, eqx.is_array)
         network = eqx.combine(jax.tree.map(lambda leaf: leaf[slab], arrays), rest)
-        return network(self.at(self.edges[slab], self.edges[slab + 1]).to_whole(point))
-
-    def at(self, start: Any, end: Any) -> Clock:
-        """The clock of the slab between two edges."""
-        return moved(self.clock, start, end)
-
-    def slab(self, index: int) -> SlabModel:
-        """The model with one slab alone, which it continues to all times; cheaper on many points."""
-        if not -len(self) <= index < len(self):
-            raise PinntkError("index", got=index, expected=f"one of {len(self)} slabs")
-        index %= len(self)
-        one = lambda leaf: leaf[index : index + 1] if eqx.is_array(leaf) else leaf
-        return SlabModel(
-            jax.tree.map(one, self.networks), self.edges[index : index + 2], self.clock
-        )
+        return network(moved(self.clock, self.edges[slab], self.edges[slab + 1]).to_whole(point))
 
 
 def moved(clock: Clock, start: Any, end: Any, still: bool = False) -> Clock:
     """The clock of another slab of the same whole."""
-    ticks = [jnp.asarray(tick, jnp.int32) for tick in (start, end)]
-    return Clock(*ticks, jnp.asarray(still), clock.ticks, clock.span, clock.axis, clock.size)
+    whole = lambda tick: jnp.asarray(tick, jnp.int32)
+    return Clock(
+        start=whole(start),
+        end=whole(end),
+        still=jnp.asarray(still),
+        ticks=clock.ticks,
+        span=clock.span,
+        axis=clock.axis,
+        size=clock.size,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -55,18 +55,17 @@ class SlabProblem:
         """The problem for slabs. **Raises** `PinntkError` where it cannot be solved slab after slab."""
         check_marchable(problem, model)
         span, axis = _extent(problem)
-        size = len(problem.domain.coordinates)
-        zero, whole = jnp.asarray(0, jnp.int32), jnp.asarray(ticks, jnp.int32)
-        clock = Clock(zero, whole, jnp.asarray(False), ticks, span, axis, size)
+        clock = Clock(
+            start=jnp.asarray(0, jnp.int32),
+            end=jnp.asarray(ticks, jnp.int32),
+            still=jnp.asarray(False),
+            ticks=ticks,
+            span=span,
+            axis=axis,
+            size=len(problem.domain.coordinates),
+        )
         shapes = jax.eval_shape(lambda b: problem.residuals(model, b), batch)
         carried = tuple(c.name for c in problem.conditions if _at_first(c.where, span[0]))
-        if not carried:
-            raise PinntkError(
-                "slabs",
-                got="a problem without a condition at the first instant",
-                expected="one that says where the solution starts, such as initial_value(...)",
-                fix="What a model meets by construction cannot be carried from slab to slab.",
-            )
         conditions, points, dense, graded = [], {}, {}, {}
         for index, condition in enumerate(problem.conditions):
             name = condition.name
@@ -103,7 +102,7 @@ class SlabProblem:
         """A network in a slab, as the residuals of the problem take it."""
         return WithCoefficients(network, {CLOCK: clock})
 
-    def with_targets(self, batch: Batch, targets: dict[str, Array]) -> Batch:
+    def with_targets(self, batch: Batch, targets: Mapping[str, Array]) -> Batch:
         """The batch with what the slab before gives at the first instant."""
         return batch | {name: Sample(batch[name].points, targets[name]) for name in targets}
 
@@ -195,6 +194,13 @@ def check_marchable(problem: Problem, model: Model | None = None) -> None:
         for part in condition.where.parts:
             _check_part(condition, part, span, axis)
         _check_local(condition, problem, span, axis)
+    if not any(_at_first(c.where, span[0]) for c in problem.conditions):
+        raise PinntkError(
+            "slabs",
+            got="a problem without a condition at the first instant",
+            expected="one that says where the solution starts, such as initial_value(...)",
+            fix="What a model meets by construction cannot be carried from slab to slab.",
+        )
 
 
 def _check_part(

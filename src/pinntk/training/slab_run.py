@@ -118,11 +118,11 @@ class SlabRun:
         return row
 
     def _row(self, step: int, chunk: Chunk) -> Row:
-        numbers = [
-            {name: float(value) for name, value in part.items()}
-            for part in (chunk.first.losses, chunk.first.weights, chunk.first.metrics)
-        ]
-        return Row(step, *numbers, None, time.perf_counter() - self.began, {})
+        plain = lambda numbers: {name: float(value) for name, value in numbers.items()}
+        first = chunk.first
+        seconds = time.perf_counter() - self.began
+        losses, weights = plain(first.losses), plain(first.weights)
+        return Row(step, losses, weights, plain(first.metrics), None, seconds, {})
 
     def _sized(self, batch: Batch, step: int) -> Batch:
         problem = self.place.problem
