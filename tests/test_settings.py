@@ -312,6 +312,8 @@ WAYS = {
     "residual": {"resampling": "residual", "resample_every": 3},
     "spring": {"optimizer": "spring", "momentum": 0.5, "damping": 0.1},
     "natural": {"optimizer": "natural-gradient", "damping": 0.5, "solver": "cg", "width": 9},
+    "slabs": {"slabs": 8},
+    "adaptive": {"slabs": 0},
 }
 
 

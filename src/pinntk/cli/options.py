@@ -161,6 +161,11 @@ class Options:
     resample_every: int | None = _option("Steps between two changes of the points.", TRAINING)
     steps: int | None = _option("Training steps.", TRAINING)
     log_every: int | None = _option("Steps between two rows of history.", TRAINING)
+    slabs: int | None = _option(
+        "Solve in so many equal slabs of time, each from the end of the one before; 0: as many as it "
+        "takes.",
+        TRAINING,
+    )
     dtype: str | None = _option("float32 or float64.", TRAINING)
 
     def __post_init__(self) -> None:

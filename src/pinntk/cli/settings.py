@@ -28,6 +28,7 @@ from pinntk.training import (
     AsConditioned,
     Network,
     Setup,
+    TimeSlabs,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
@@ -57,6 +58,7 @@ def apply(setup: Setup, options: Options, presets: Presets | None = None) -> Set
         resampling=_resampling(training.resampling, options),
         steps=_first(options.steps, training.steps),
         log_every=_first(options.log_every, training.log_every),
+        slabs=_slabs(training.slabs, options),
     )
     return Setup(problem, training, network, _first(options.dtype, setup.dtype))
 
@@ -255,3 +257,9 @@ def _resampling(present: AbstractResampling, options: Options) -> AbstractResamp
             _refuse(options, ("resample_every",), "--resampling residual or growing with it")
         present = dataclasses.replace(present, every=options.resample_every)  # type: ignore[type-var]
     return present
+
+
+def _slabs(present: TimeSlabs | None, options: Options) -> TimeSlabs | None:
+    if options.slabs is None:
+        return present
+    return dataclasses.replace(present or TimeSlabs(), count=options.slabs or None)

@@ -67,6 +67,8 @@ def difference(before: Setup, after: Setup, presets: Presets) -> Options | None:
     asked |= _resampling(old.resampling, new.resampling)
     for name in ("steps", "log_every"):
         asked |= _changed(name, getattr(old, name), getattr(new, name))
+    if new.slabs is not None:
+        asked |= {} if old.slabs == new.slabs else {"slabs": new.slabs.count or 0}
     asked |= _changed("dtype", start.dtype, after.dtype)
     try:
         options = Options(**asked)

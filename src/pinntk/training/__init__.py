@@ -1,11 +1,18 @@
 """Plans, setups, the training loop and its vectorized form, and run directories."""
 
-from pinntk.training.compiled import Chunk, Moment, TrainState, check_sensitivity, initial_state
+from pinntk.training.compiled import (
+    Chunk,
+    Moment,
+    Resumption,
+    TrainState,
+    check_sensitivity,
+    initial_state,
+)
 from pinntk.training.defaults import default_setup, natural_setup
 from pinntk.training.directory import RunDirectory, environment
 from pinntk.training.ensemble import Look, Member, member_model, train_ensemble
 from pinntk.training.history import Outcome, Result, Row, strict
-from pinntk.training.loop import Resumption, train
+from pinntk.training.loop import train
 from pinntk.training.network import (
     AbstractNetwork,
     Drawn,
@@ -27,6 +34,9 @@ from pinntk.training.resampling import (
 )
 from pinntk.training.runs import open_run, resume_run, start_run, trained_model
 from pinntk.training.setup import Setup, Start, precision
+from pinntk.training.slab_model import SlabModel
+from pinntk.training.slab_problem import check_marchable, has_time
+from pinntk.training.slabs import TimeSlabs
 
 __all__ = [
     "AbstractNetwork",
@@ -48,13 +58,17 @@ __all__ = [
     "Row",
     "RunDirectory",
     "Setup",
+    "SlabModel",
     "Start",
+    "TimeSlabs",
     "TrainState",
     "Training",
+    "check_marchable",
     "check_sensitivity",
     "default_setup",
     "describe_row",
     "environment",
+    "has_time",
     "initial_state",
     "member_model",
     "natural_setup",

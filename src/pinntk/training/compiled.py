@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,6 +15,7 @@ from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
 from pinntk.optim import Objective, Status
 from pinntk.problem import Batch, Model, Problem, relative_l2
 from pinntk.training import programs
+from pinntk.training.history import Row
 from pinntk.training.information import (
     check_needs,
     in_one_pass,
@@ -56,6 +57,17 @@ class Chunk(NamedTuple):
     first: Moment
     last: Moment
     finite: Array
+
+
+class Resumption(NamedTuple):
+    """Where a run continues: its state, the rows of history before it, the seconds already used.
+
+    The state is a `TrainState`, or for a march through slabs of time a `MarchState`.
+    """
+
+    state: Any
+    rows: Sequence[Row]
+    seconds: float
 
 
 def initial_state(

@@ -19,9 +19,8 @@ import jax
 
 from pinntk.errors import RunError
 from pinntk.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
-from pinntk.training.compiled import TrainState
+from pinntk.training.compiled import Resumption, TrainState
 from pinntk.training.history import Row, strict
-from pinntk.training.loop import Resumption
 from pinntk.training.observer import Observer
 
 FORMAT = 2

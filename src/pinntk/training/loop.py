@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -20,6 +20,7 @@ from pinntk.problem import Batch, Model, NotFiniteResidual, Problem, not_finite_
 from pinntk.training.compiled import (
     Chunk,
     Moment,
+    Resumption,
     TrainState,
     check_sensitivity,
     compile_chunk,
@@ -28,6 +29,7 @@ from pinntk.training.compiled import (
     initial_state,
 )
 from pinntk.training.history import Outcome, Result, Row
+from pinntk.training.marching import march
 from pinntk.training.observer import Observer
 from pinntk.training.pace import Pace
 from pinntk.training.plan import Training, check_count
@@ -47,14 +49,6 @@ ENDINGS = {
     Status.GRADIENT: (Outcome.CONVERGED, "the gradient is at its tolerance"),
     Status.STALLED: (Outcome.STALLED, "no step lowers the loss any further at this precision"),
 }
-
-
-class Resumption(NamedTuple):
-    """Where a run continues: its state, the rows of history before it, the seconds already used."""
-
-    state: TrainState
-    rows: Sequence[Row]
-    seconds: float
 
 
 def train(
@@ -106,6 +100,17 @@ def train(
         check_count("checkpoint_every", checkpoint_every)
     if budget is not None and not (isinstance(budget, int | float) and budget > 0):
         raise PinntkError("budget", got=budget, expected="a positive number of seconds")
+    if training.slabs is not None:
+        return march(
+            problem,
+            model,
+            training,
+            key=key,
+            batch=batch,
+            budget=budget,
+            observers=observers,
+            resume=resume,
+        )
     run = _Run(problem, model, training, key, batch, observers, resume)
     run.go(budget, checkpoint_every)
     return run.result()

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pinntk.training.compiled import TrainState
 from pinntk.training.history import Row
 
 
@@ -17,12 +16,13 @@ class Observer:
 
     **Arguments:** `row(row)`: a row of history was recorded; `progress(step, steps, row)`: the run
     is at `step` of `steps`, and `row` is the newest row or None; `checkpoint(state, seconds)`:
-    a state worth keeping.
+    a state worth keeping; `stage(words)`: what is being done now, such as which slab of time is solved.
     """
 
     row: Callable[[Row], None] | None = None
     progress: Callable[[int, int, Row | None], None] | None = None
-    checkpoint: Callable[[TrainState, float], None] | None = None
+    checkpoint: Callable[[Any, float], None] | None = None
+    stage: Callable[[str], None] | None = None
 
 
 @contextlib.contextmanager
@@ -54,12 +54,13 @@ def progress_bar(steps: int, console: Any = None, label: str = "") -> Iterator[O
         *columns[not label :], console=console, transient=True, disable=not shown
     ) as display:
         task = display.add_task("", total=steps, detail="compiling")
+        stages: list[str] = []
 
         def move(step: int, steps: int, row: Row | None) -> None:
-            detail = "" if row is None else describe_row(row)
-            display.update(task, completed=step, total=steps, detail=detail)
+            parts = [*stages[-1:], *([] if row is None else [describe_row(row)])]
+            display.update(task, completed=step, total=steps, detail="  ".join(parts))
 
-        yield Observer(progress=move)
+        yield Observer(progress=move, stage=stages.append)
 
 
 def describe_row(row: Row) -> str:

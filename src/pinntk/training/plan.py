@@ -8,6 +8,7 @@ from typing import Any
 from pinntk.errors import PinntkError, check_name
 from pinntk.optim import AbstractOptimizer
 from pinntk.training.resampling import AbstractResampling, AsConditioned
+from pinntk.training.slabs import TimeSlabs
 from pinntk.weighting import AbstractWeighting, Fixed
 
 #: What users write where an object is wanted, and the object.
@@ -43,6 +44,7 @@ class Training:
     - `weighting`: the rule for the loss weights; all are 1 by default.
     - `resampling`: how collocation points change; by default as each condition says.
     - `log_every`: steps between two rows of history.
+    - `slabs`: solve slab after slab of time, each in at most `steps` steps: `pk.TimeSlabs()`.
     """
 
     optimizer: AbstractOptimizer
@@ -51,6 +53,7 @@ class Training:
     weighting: AbstractWeighting = Fixed()
     resampling: AbstractResampling = AsConditioned()
     log_every: int = 100
+    slabs: TimeSlabs | None = None
 
     def __post_init__(self) -> None:
         for name, (kind, expected, fix) in _EXPECTED.items():
@@ -59,6 +62,13 @@ class Training:
                 raise PinntkError(name, got=value, expected=expected, fix=fix)
         for name in ("steps", "log_every"):
             check_count(name, getattr(self, name))
+        if self.slabs is not None and not isinstance(self.slabs, TimeSlabs):
+            raise PinntkError(
+                "slabs",
+                got=self.slabs,
+                expected="pk.TimeSlabs(), with as many slabs as are needed, or None",
+                fix="For equal ones write pk.TimeSlabs(8).",
+            )
 
     def replace(self, **changes: Any) -> Training:
         """A copy with other values: `plan.replace(weighting=pk.NTKWeights(every=1))`."""

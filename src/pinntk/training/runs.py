@@ -39,6 +39,13 @@ def start_run(
 
     `origin` is kept in config.json: whatever the caller needs to make the same setup again.
     """
+    if out is not None and setup.training.slabs is not None:
+        raise PinntkError(
+            "out",
+            got=f"{out} for a training in slabs of time",
+            expected="none: a march is kept in memory, and cannot be resumed from files",
+            fix="Take the model from the result, or leave slabs out.",
+        )
     with precision(setup.dtype):
         start = setup.start(seed)
         if out is None:
