@@ -83,7 +83,7 @@ def race(error=None, held_out=1.0, *, remedy=True, model=None, rows=(), outcome=
     made = Race(SETUP, 0, Proposal("a remedy", SETUP) if remedy else None)
     made.result = ended(error, 100, rows, outcome)
     object.__setattr__(made.result, "model", model)
-    made.error, made.held_out = error, held_out
+    made.error, made.held_out, made.start = error, held_out, None
     return made
 
 

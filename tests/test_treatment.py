@@ -230,7 +230,7 @@ def test_the_weights_of_algorithm_1_cure_imbalance(diagnosis, monkeypatch):
     weights = algorithm_1(setup, diagnosis.evidence)
     monkeypatch.setattr("pinntk.diagnosis.trials.choose", lambda *_: [weights])
     evidence = dataclasses.replace(diagnosis.evidence, setup=setup)
-    diagnosis = dataclasses.replace(diagnosis, evidence=evidence)
+    diagnosis = dataclasses.replace(diagnosis, evidence=evidence, setup=setup)
     treatment = treat(diagnosis, 600.0)
     option_of = lambda old, new: f"--weighting {new.training.weighting}"
     check_record(treatment.added_to(diagnosis.as_dict(option_of), option_of))

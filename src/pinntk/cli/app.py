@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,17 @@ from pinntk.cli.main import INTERRUPTED
 from pinntk.cli.origin import origin, setup_of
 from pinntk.cli.settings import apply, plain
 from pinntk.cli.summary import print_setup, step_size_warning
+from pinntk.diagnosis.trained import trained_notes
 from pinntk.errors import PinntkError
-from pinntk.training import Outcome, Result, progress_bar, resume_run, start_run
+from pinntk.training import (
+    Outcome,
+    Result,
+    Setup,
+    precision,
+    progress_bar,
+    resume_run,
+    start_run,
+)
 from pinntk.words import duration
 
 app = typer.Typer(
@@ -112,7 +122,7 @@ def train(
             command=sys.argv,
             observers=[bar],
         )
-    _print_result(result, out)
+    _print_result(result, out, _closer_look(setup, seed, result))
 
 
 @app.command()
@@ -174,11 +184,20 @@ def _cached(no_cache: bool) -> None:
         keep_programs()
 
 
-def _print_result(result: Result, out: Path | None) -> None:
+def _closer_look(setup: Setup, seed: int, result: Result) -> tuple[str, ...]:
+    """What the small loss of a run that ended by itself does not tell."""
+    if result.outcome not in (Outcome.COMPLETED, Outcome.CONVERGED, Outcome.STALLED):
+        return ()
+    with tables.errors.status("looking between the points"), precision(setup.dtype):
+        start = setup.start(seed)
+        return trained_notes(start.problem, result.model, start.model, start.batch)
+
+
+def _print_result(result: Result, out: Path | None, found: Sequence[str] = ()) -> None:
     tables.console.print(tables.result_table(result))
     for line in [*tables.coefficient_lines(result), tables.result_line(result)]:
         tables.console.print(line, markup=False, highlight=False)
-    for note in result.notes:
+    for note in (*result.notes, *found):
         tables.print_warning(note)
     if out is not None:
         unfinished = result.outcome in (Outcome.INTERRUPTED, Outcome.BUDGET)

@@ -1,10 +1,11 @@
 """What is wrong with a PINN, the evidence for it, and what helps."""
 
 from pinntk.diagnosis.claim import Winner
-from pinntk.diagnosis.diagnosis import Diagnosis, diagnose, examine, finding_text, provenance
+from pinntk.diagnosis.diagnosis import Diagnosis, finding_text, provenance
 from pinntk.diagnosis.effort import Effort
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.examination import PATIENCE
+from pinntk.diagnosis.examine import diagnose, examine
 from pinntk.diagnosis.finding import (
     AbstractFinding,
     Found,

@@ -10,6 +10,7 @@ from typing import Any
 from pinntk.diagnosis.evidence import FAILED
 from pinntk.diagnosis.finding import OptionOf, Proposal
 from pinntk.diagnosis.score import Gap, Score
+from pinntk.diagnosis.trained import trained_notes
 from pinntk.diagnosis.trial import Race
 from pinntk.training import Setup, precision
 from pinntk.words import number, percent, times
@@ -100,6 +101,8 @@ def winner_of(
         for race in (first, best):
             race.estimate = _estimate(race, score)
     doubt = _doubt(first, best, score)
+    if not doubt and not score.by_error:
+        doubt = _hidden(best, score)
     gap = None
     if not doubt and not score.by_error and first.result is not None and best.result is not None:
         gap = score.gap(first.result.model, best.result.model)
@@ -123,6 +126,16 @@ def _estimate(race: Race, score: Score) -> float | None:
         return None
     with precision(race.setup.dtype):
         return score.estimate(race.result.model)
+
+
+def _hidden(race: Race, score: Score) -> str:
+    """What a small residual on the points does not tell, where it matters; empty where nothing."""
+    if race.result is None or race.start is None:
+        return ""
+    with precision(race.setup.dtype):
+        start = race.start
+        notes = trained_notes(score.problem, race.result.model, start.model, start.batch)
+    return f"a closer look finds more: {notes[0].rstrip('.')}" if notes else ""
 
 
 def _doubt(first: Race, best: Race, score: Score) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.problem import Problem
 from pinntk.training import Setup, Training
+
+if TYPE_CHECKING:
+    from pinntk.diagnosis.findings.not_finite import NotFiniteAt
 
 T = TypeVar("T")
 
@@ -39,8 +42,9 @@ class Evidence:
 
     `setup` is what was examined; `forecast` that of the first draw, None where a condition has no
     gradient at all; `midway_rates` are tr(K_kk)/N_k of the first draw at the baseline's middle row,
-    empty where it had diverged; `alternatives` are tuned setups of the same problem by name. In a
-    `second_look` thresholds are lower.
+    empty where it had diverged; `alternatives` are tuned setups of the same problem by name;
+    `not_finite` says which draws were left out because a residual had no value. In a `second_look`
+    thresholds are lower.
     """
 
     setup: Setup
@@ -54,6 +58,7 @@ class Evidence:
     parameters: int
     parameter_rms: float
     alternatives: Mapping[str, Setup] = dataclasses.field(default_factory=dict)
+    not_finite: NotFiniteAt | None = None
     second_look: bool = False
     _kept: dict[Any, Any] = dataclasses.field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from pinntk.diagnosis.baseline import run_baseline, weights_at
 from pinntk.diagnosis.effort import STEPS, Effort, effort_of
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity, ordered
+from pinntk.diagnosis.findings.not_finite import NotFiniteAt
 from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
@@ -40,18 +41,19 @@ def gather(
     patience: float = PATIENCE,
     progress: Progress = no_progress,
     announce: Callable[[Effort], None] | None = None,
+    not_finite: NotFiniteAt | None = None,
 ) -> Evidence:
     """Measure every draw, train them all a little, measure again.
 
     How much is done follows from the size of the problem (`effort_of`), not from the machine; it is
-    announced before.
+    announced before. `not_finite` says which draws were left out.
     """
     deadline = time.perf_counter() + patience
     planned = subject.training.steps
     effort = effort_of(subject, len(subject.draws), steps)
     if announce is not None:
         announce(effort)
-    subject = subject.narrowed(effort.draws)
+    subject = subject.chosen(range(effort.draws))
     draws = subject.draws
     for draw in draws:
         check_finite(subject, draw.model, draw.batch)
@@ -98,6 +100,7 @@ def gather(
         parameters=flat.size,
         parameter_rms=float(np.sqrt(np.mean(flat**2))),
         alternatives=alternatives,
+        not_finite=not_finite,
     )
 
 

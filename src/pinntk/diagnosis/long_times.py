@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pinntk.diagnosis.finding import Remedy
 from pinntk.diagnosis.remedies import natural_gradient
+from pinntk.diagnosis.slab_remedy import time_slabs
 
-#: What helps where the time span is too long to be solved at once. Time slabs belong here, first.
-LONG_TIMES: tuple[Remedy, ...] = (natural_gradient,)
+#: What helps where the time span is too long to be solved at once.
+LONG_TIMES: tuple[Remedy, ...] = (time_slabs, natural_gradient)

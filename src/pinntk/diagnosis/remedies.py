@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinntk.diagnosis.code import changed_code
+from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import Proposal
 from pinntk.optim import NaturalGradient, SecondOrder
@@ -23,6 +23,9 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
         return Proposal(text, tuned, changed_code(setup, tuned))
     if isinstance(setup.network, Network):
         shape = setup.network
+        if shape.output is not None:
+            code = f"pk.natural_setup(problem, output={python_of(shape.output)})"
+            return Proposal(text, natural_setup(setup.problem, output=shape.output), code)
         changed = natural_setup(setup.problem)
         if shape.hard:
             hard = changed.network

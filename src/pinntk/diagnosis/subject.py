@@ -89,8 +89,8 @@ class AbstractSubject(abc.ABC):
         """
 
     @abc.abstractmethod
-    def narrowed(self, draws: int) -> AbstractSubject:
-        """The same with the first draws only."""
+    def chosen(self, draws: Sequence[int]) -> AbstractSubject:
+        """The same with some of its draws only."""
 
     @abc.abstractmethod
     def member(self, look: Look, draw: int) -> Model:
@@ -176,8 +176,9 @@ class JaxSubject(AbstractSubject):
         ]
         return train_ensemble(problem, members, training, key=self._key, at=at)
 
-    def narrowed(self, draws: int) -> JaxSubject:
-        return JaxSubject(self.problem, self.draws[:draws], self.training, self._key)
+    def chosen(self, draws: Sequence[int]) -> JaxSubject:
+        kept = [self.draws[i] for i in draws]
+        return JaxSubject(self.problem, kept, self.training, self._key)
 
     def member(self, look: Look, draw: int) -> Model:
         return member_model(look.parameters, self.draws[0].model, draw)

@@ -93,8 +93,8 @@ class Race:
 
     def __init__(self, setup: Setup, seed: int, remedy: Proposal | None = None):
         self.setup, self.seed, self.remedy = setup, seed, remedy
-        # Drawn once, so that a turn compiles nothing anew.
-        self._start: Start | None = None
+        #: Drawn once, so that a turn compiles nothing anew.
+        self.start: Start | None = None
         self.result: Result | None = None
         self.reason = ""
         self.rounds, self.seconds, self.compilation = 0, 0.0, 0.0
@@ -116,8 +116,10 @@ class Race:
 
     @property
     def judged(self) -> bool:
-        """Whether it has trained for more than its first steps: before that, its rank says little."""
-        return self.result is not None and (self.result.steps >= JUDGED or self.finished)
+        """Whether its rank says anything: not in its first steps, and of slabs of time not before the last."""
+        if self.result is None or self.setup.training.slabs is not None:
+            return self.finished
+        return self.result.steps >= JUDGED or self.finished
 
     @property
     def begun(self) -> bool:
@@ -178,10 +180,10 @@ class Race:
         return row.relative_l2 if score.by_error else score.total(row.held_out)
 
     def _train(self, seconds: float, score: Score) -> Result:
-        if self._start is None:
+        if self.start is None:
             start = self.setup.start(self.seed)
-            self._start = start._replace(batch=without(start.batch, score.split))
-        start, resume = self._start, None
+            self.start = start._replace(batch=without(start.batch, score.split))
+        start, resume = self.start, None
         if self.result is not None and self._state is not None:
             resume = Resumption(self._state, self.result.history, self.result.seconds)
 

@@ -14,6 +14,7 @@ from pinntk.diagnosis.examination import Progress, no_progress
 from pinntk.diagnosis.finding import OptionOf, Proposal, Severity
 from pinntk.diagnosis.remedies import natural_gradient
 from pinntk.diagnosis.score import Score
+from pinntk.diagnosis.slab_remedy import time_slabs
 from pinntk.diagnosis.trial import Race, Trial
 from pinntk.errors import PinntkError
 from pinntk.optim import SecondOrder
@@ -161,8 +162,9 @@ def least_budget(remedies: int) -> float:
 def choose(diagnosis: Diagnosis, first_order: bool = False) -> list[Proposal]:
     """The proposals of the findings that change the setup, the most important finding's first.
 
-    The natural gradient is always among the first, because it helps against most findings; no
-    second-order optimizer is where only `first_order` is asked for.
+    The natural gradient is always among the first, because it helps against most findings, and so are slabs
+    of time for ordinary differential equations; no second-order optimizer is where only `first_order` is
+    asked for.
     """
     evidence = diagnosis.evidence
     found = [
@@ -172,15 +174,16 @@ def choose(diagnosis: Diagnosis, first_order: bool = False) -> list[Proposal]:
         for proposal in finding.remedies
         if proposal.setup is not None
     ]
-    natural = natural_gradient(evidence.setup, evidence)
-    if natural is not None:
-        found.append(natural)
+    always = [natural_gradient(evidence.setup, evidence)]
+    if evidence.problem.domain.dimension == 1:
+        always.append(time_slabs(evidence.setup, evidence))
+    found += [proposal for proposal in always if proposal is not None]
     different = {(proposal.text, proposal.code): proposal for proposal in reversed(found)}
     chosen = [p for p in found if different[p.text, p.code] is p]
-    late = [p for p in chosen[TRIALS:] if natural is not None and p.text == natural.text]
-    for proposal in late:
-        chosen.remove(proposal)
-        chosen.insert(1, proposal)
+    texts = [proposal.text for proposal in always if proposal is not None]
+    for late in [p for p in chosen[TRIALS:] if p.text in texts]:
+        chosen.remove(late)
+        chosen.insert(1, late)
     if first_order:
         return [p for p in chosen if not is_second_order(p)]
     return chosen

@@ -89,7 +89,7 @@ class NotFinite(AbstractFinding):
     name: ClassVar[str] = "not finite"
 
     def judge(self, evidence: Evidence) -> Found | None:
-        at = evidence.measured(_at_the_start)
+        at = evidence.not_finite
         return None if at is None else at.found(evidence.setup)
 
 
@@ -101,7 +101,7 @@ class HeldOutNotFinite(AbstractFinding):
 
     def judge(self, evidence: Evidence) -> Found | None:
         e = evidence
-        if e.measured(_at_the_start) is not None:
+        if e.not_finite is not None:
             return None
         seen = e.measured(_between_the_points)
         share = len(seen) / e.draws
@@ -158,10 +158,6 @@ def remedies_of(at: NotFiniteResidual, setup: Setup) -> tuple[Proposal, ...]:
             natural = natural_gradient_with(positive, setup)
             return (positive,) if natural is None else (positive, natural)
     return (Proposal(at.fix),)
-
-
-def _at_the_start(evidence: Evidence) -> NotFiniteAt | None:
-    return not_finite(evidence.subject)
 
 
 def _between_the_points(evidence: Evidence) -> list[tuple[NotFiniteResidual, bool]]:
