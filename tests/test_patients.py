@@ -18,7 +18,7 @@ from clinic.patient import Patient, trained, verdict
 from each import each
 from pinntk.diagnosis import FINDINGS, Found, Proposal, Severity, examine
 from pinntk.diagnosis.examination import HEALTHY
-from pinntk.diagnosis.findings import Dead, Imbalance, Laziness
+from pinntk.diagnosis.findings import Dead, HeldOutNotFinite, Imbalance, Laziness, NotFinite
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
