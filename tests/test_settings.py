@@ -323,7 +323,7 @@ def test_an_output_can_be_asked_for_and_taken_away(setup):
     plain = apply(exp, Options(output="none"))
     assert plain.network.output is None
     assert options_of(exp, plain) == "--output none"
-    with pytest.raises(PinntkError, match="^output: .*'softplus'"):
+    with pytest.raises(PinntkError, match=r"^output: .*'softplus'"):
         apply(setup, Options(output="softplu"))
 
 
