@@ -300,6 +300,7 @@ WAYS = {
     "numbers": {"width": 7, "depth": 2, "steps": 5, "log_every": 3, "harmonics": 2},
     "names": {"network": "modified-mlp", "activation": "sin", "scaling": "none"},
     "digits": {"learning_rate": 0.123456789, "input_scale": 1 / 3, "dtype": "float64"},
+    "output": {"output": "softplus"},
     "standard": {"initializer": "lecun", "bias_std": 1.0},
     "ntk": {"parametrization": "ntk"},
     "features": {"fourier_features": 4, "fourier_scale": 2.0},
@@ -315,6 +316,17 @@ WAYS = {
     "slabs": {"slabs": 8},
     "adaptive": {"slabs": 0},
 }
+
+
+def test_an_output_can_be_asked_for_and_taken_away(setup):
+    exp = apply(setup, Options(output="exp"))
+    assert exp.network.output is jnp.exp
+    assert apply(exp, Options(width=3)).network.output is jnp.exp
+    plain = apply(exp, Options(output="none"))
+    assert plain.network.output is None
+    assert options_of(exp, plain) == "--output none"
+    with pytest.raises(PinntkError, match=r"^output: .*'softplus'"):
+        apply(setup, Options(output="softplu"))
 
 
 @each("way", WAYS)
@@ -400,6 +412,6 @@ def test_an_optimizer_from_a_file_stays_in_the_whole_command(setup, presets, tmp
 
 def test_every_name_has_an_object_of_its_own():
     tables = [v for k, v in vars(names).items() if k.isupper() and isinstance(v, dict)]
-    assert len(tables) == 10
+    assert len(tables) == 11
     for table in tables:
         assert [names.name_of(table, value) for value in table.values()] == list(table)

@@ -6,9 +6,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import jax
 import numpy as np
 
-from pinntk.diagnosis.baseline import run_baseline, weights_at
+from pinntk.diagnosis.baseline import Baseline, run_baseline, weights_at
 from pinntk.diagnosis.effort import STEPS, Effort, effort_of
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity, ordered
@@ -17,6 +18,7 @@ from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
 from pinntk.errors import PinntkError
+from pinntk.problem import Batch
 from pinntk.training import Setup
 from pinntk.words import percent
 
@@ -58,18 +60,18 @@ def gather(
     for draw in draws:
         check_finite(subject, draw.model, draw.batch)
     start = first_weights(subject)
-    progress("computing the kernels of the untrained networks", 0.0)
-    seen = observed(subject.problem, subject.dtype)
+    progress(f"training {effort.steps:,} steps", 0.0)
+    baseline = run_baseline(
+        subject, subject.training, effort.steps, points=effort.points, deadline=deadline
+    )
+    progress("computing the kernels of the untrained networks", 0.4)
+    seen = _finite_rows(subject, observed(subject.problem, subject.dtype), baseline)
     before = [measure(subject, draw.model, seen, start, planned) for draw in draws]
     first, forecast = before[0], None
     if all(rate > 0 for rate in first.rates.values()):
         forecast = forecast_of(
             subject, draws[0].model, seen, first.kernel, first.residuals, first.reach
         )
-    progress(f"training {effort.steps:,} steps", 0.3)
-    baseline = run_baseline(
-        subject, subject.training, effort.steps, points=effort.points, deadline=deadline
-    )
     progress("computing the kernels of the trained networks", 0.7)
     after, gone = [], list(baseline.diverged)
     for i, model in enumerate(baseline.models):
@@ -102,6 +104,24 @@ def gather(
         alternatives=alternatives,
         not_finite=not_finite,
     )
+
+
+def _finite_rows(subject: AbstractSubject, seen: Batch, baseline: Baseline) -> Batch:
+    """The points at which the residuals of all draws are finite, before and after the short training.
+
+    A condition that has hardly any keeps all, so that what is measured there raises.
+    """
+    models = [draw.model for draw in subject.draws]
+    models += [m for m, gone in zip(baseline.models, baseline.diverged, strict=True) if not gone]
+    finite = {name: np.ones(len(sample.points), bool) for name, sample in seen.items()}
+    for model in models:
+        for name, r in subject.residuals(model, seen).items():
+            finite[name] &= np.isfinite(r).all(axis=1)
+    kept = dict(seen)
+    for name, rows in finite.items():
+        if len(rows) > rows.sum() >= len(rows) / 2:
+            kept[name] = jax.tree.map(lambda a, rows=rows: a[rows], seen[name])
+    return kept
 
 
 def judge(evidence: Evidence, findings: Sequence[AbstractFinding]) -> tuple[Found, ...]:

@@ -116,7 +116,7 @@ class Race:
 
     @property
     def judged(self) -> bool:
-        """Whether its rank says anything: not in its first steps, and of slabs of time not before the last."""
+        """Whether its rank says anything: not in its first steps; of slabs of time, after the last."""
         if self.result is None or self.setup.training.slabs is not None:
             return self.finished
         return self.result.steps >= JUDGED or self.finished
