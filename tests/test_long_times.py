@@ -170,6 +170,11 @@ def test_an_unseen_residual_is_found_and_its_twin_is_not():
     assert found.remedies[0].setup.problem.condition("inside").points == 64
     twin = ended_with(e, [Formula(lambda p: jnp.exp(-p[0]))] * 2, 1e-3)
     assert UnseenResidual().judge(twin) is None
+    # Where held-out points see it, it is too few points that are found.
+    seen = dataclasses.replace(
+        sick.baseline, held_out={"inside": sick.baseline.losses["inside"] * 1e6}
+    )
+    assert UnseenResidual().judge(dataclasses.replace(sick, baseline=seen, _kept={})) is None
     # A residual that the points do see is another matter: that of a training that is stuck.
     stuck = ended_with(e, sick.baseline.models, 0.5)
     assert UnseenResidual().judge(stuck) is None

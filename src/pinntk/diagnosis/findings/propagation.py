@@ -47,11 +47,14 @@ class Propagation(AbstractFinding):
             "Late times meet the equation from wrong values before the right ones arrive.",
             {
                 "share of the time span that initial values move": reach,
-                "correlation of the field's gradients at neighboring points": correlation,
+                **({} if correlation is None else {CORRELATION: correlation}),
             },
             "maps",
             e.proposals(*LONG_TIMES),
         )
+
+
+CORRELATION = "correlation of the field's gradients at neighboring points"
 
 
 def _reaches(e: Evidence) -> list[float]:

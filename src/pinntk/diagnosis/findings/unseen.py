@@ -34,9 +34,11 @@ class UnseenResidual(AbstractFinding):
         e = evidence
 
         def hidden(i: int) -> list[str]:
-            pairs = _measured(e, i)
             return [
-                k for k, (old, new) in pairs.items() if new.unseen(old, self.unseen, self.matters)
+                name
+                for name, (old, new) in _measured(e, i).items()
+                if new.unseen(old, self.unseen, self.matters)
+                and not old._replace(**_held_out(e, i, name)).unseen(old, self.unseen, self.matters)
             ]
 
         share = e.share(lambda i: bool(hidden(i)))
@@ -67,6 +69,14 @@ class UnseenResidual(AbstractFinding):
             "maps",
             e.proposals(functools.partial(more_points, name, FINER * count), *LONG_TIMES),
         )
+
+
+def _held_out(e: Evidence, draw: int, name: str) -> dict[str, float]:
+    """What held-out points see of a residual: where it is enough, too few points are found already."""
+    trained = float(e.baseline.losses[name][-1, draw])
+    held = e.baseline.held_out.get(name)
+    seen = trained if held is None else float(held[-1, draw])
+    return {"mean_square": seen, "mean_square_on_points": trained}
 
 
 def _times(dense: Dense) -> float:
