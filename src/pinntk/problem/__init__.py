@@ -13,18 +13,22 @@ from pinntk.problem.samples import (
     subsample,
     trainable,
 )
+from pinntk.problem.scales import FieldScale, Scales, scales
 
 __all__ = [
     "HELD_OUT",
     "Batch",
+    "FieldScale",
     "HardConstraints",
     "Model",
     "Problem",
     "Sample",
+    "Scales",
     "condition_key",
     "draw",
     "relative_l2",
     "row_shapes",
+    "scales",
     "subsample",
     "trainable",
 ]

@@ -16,6 +16,7 @@ from pinntk.training.network import (
     standard_scaling,
     unit_scaling,
 )
+from pinntk.training.nondimensional import dimensional, nondimensional, order_one
 from pinntk.training.observer import Observer, describe_row, progress_bar
 from pinntk.training.plan import Training
 from pinntk.training.resampling import (
@@ -54,12 +55,15 @@ __all__ = [
     "check_sensitivity",
     "default_setup",
     "describe_row",
+    "dimensional",
     "environment",
     "initial_state",
     "member_model",
     "natural_setup",
     "no_scaling",
+    "nondimensional",
     "open_run",
+    "order_one",
     "points_scaling",
     "precision",
     "progress_bar",

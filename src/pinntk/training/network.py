@@ -22,7 +22,9 @@ from pinntk.nets import (
     FourierFeatures,
     InputScaling,
     ModifiedMLP,
+    OutputScaling,
     PeriodicFeatures,
+    Scaled,
     StandardParametrization,
 )
 from pinntk.problem import Batch, Model, Problem
@@ -90,6 +92,8 @@ class Network(AbstractNetwork):
       come before the network; 0 for none.
     - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
       with `harmonics` waves for each periodic coordinate.
+    - `outputs`: how the network's outputs are scaled, `OutputScaling(shift, scale)`; within the ansatz
+      where conditions are built in. `pk.nondimensional` finds it.
     """
 
     width: int = 50
@@ -103,6 +107,7 @@ class Network(AbstractNetwork):
     fourier_scale: float = 1.0
     hard: bool = False
     harmonics: int = 1
+    outputs: OutputScaling | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "harmonics"):
@@ -138,6 +143,8 @@ class Network(AbstractNetwork):
             embedding_size=None if embedding is None else embedding.out_size,
             key=network_key,
         )
+        if self.outputs is not None:
+            network = Scaled(network, self.outputs)
         if self.hard and problem.hard is not None and problem.hard.ansatz is not None:
             return Constrained(network, problem.hard.ansatz)
         return network
