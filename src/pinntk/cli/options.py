@@ -106,6 +106,12 @@ class Options:
         "Random Fourier features before the network; 0: none.", MODEL
     )
     fourier_scale: float | None = _option("Standard deviation of their frequencies.", MODEL)
+    nondimensional: bool | None = _option(
+        "Scale fields and residuals to order one inside, as natural-gradient does where they are far "
+        "from it, or keep both in the problem's units.",
+        MODEL,
+        flags=("--nondimensional", "--dimensional"),
+    )
     weighting: str | None = _option(
         "fixed, ntk (Algorithm 1), or a rule of yours, FILE.py:NAME.", TRAINING
     )

@@ -28,6 +28,9 @@ from pinntk.training import (
     AsConditioned,
     Network,
     Setup,
+    dimensional,
+    is_scaled,
+    nondimensional,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
@@ -58,7 +61,24 @@ def apply(setup: Setup, options: Options, presets: Presets | None = None) -> Set
         steps=_first(options.steps, training.steps),
         log_every=_first(options.log_every, training.log_every),
     )
-    return Setup(problem, training, network, _first(options.dtype, setup.dtype))
+    changed = Setup(problem, training, network, _first(options.dtype, setup.dtype))
+    return _in_units(changed, options)
+
+
+def _in_units(setup: Setup, options: Options) -> Setup:
+    """The setup with or without scaling of fields and residuals, as asked for.
+
+    An ansatz changes what the outputs' scales are, so that they are found anew.
+    """
+    if options.nondimensional is False:
+        return dimensional(setup)
+    if not options.nondimensional and (options.hard is None or not is_scaled(setup)):
+        return setup
+    changed = nondimensional(setup)
+    if options.scaling is not None and isinstance(setup.network, Network):
+        kept = changed.network.replace(scaling=setup.network.scaling)  # type: ignore[union-attr]
+        return changed.replace(network=kept)
+    return changed
 
 
 def starts_anew(setup: Setup, optimizer: str | None, presets: Presets) -> bool:

@@ -146,16 +146,17 @@ class InputScaling(eqx.Module):
         return InputScaling(unit.shift, tuple(half / math.sqrt(3) for half in unit.scale))
 
 
-class OutputScaling(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class OutputScaling:
     """v ↦ shift + scale·v per field, so that a network of order one gives fields in their own units.
 
     **Arguments:** `shift` and `scale`, one number each per field; not trained.
     """
 
-    shift: tuple[float, ...] = eqx.field(static=True)
-    scale: tuple[float, ...] = eqx.field(static=True)
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
 
-    def __check_init__(self) -> None:
+    def __post_init__(self) -> None:
         if len(self.shift) != len(self.scale) or not all(s > 0 for s in self.scale):
             raise PinntkError("scale", got=self.scale, expected="one positive number per field")
 
@@ -176,7 +177,7 @@ class Scaled(eqx.Module):
     """A network whose outputs are scaled: x ↦ outputs(network(x))."""
 
     network: Callable[[Array], Array]
-    outputs: OutputScaling
+    outputs: OutputScaling = eqx.field(static=True)
 
     def __call__(self, x: Float[AnyArray, " d"]) -> Array:
         """The value at one point."""

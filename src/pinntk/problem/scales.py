@@ -157,7 +157,7 @@ class _Search:
         return found
 
     def _slope(self, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Fields that rise from shift − scale to shift + scale across the domain: terms of products show."""
+        """Fields that rise from shift − scale to shift + scale: there the terms of products show."""
         found = self._constant(shift)
         linear = np.array(self.probes.powers).sum(axis=1) == 1
         found[:, linear] = (scale / linear.sum())[:, None]
@@ -263,7 +263,7 @@ class _Search:
         return shift, scale
 
     def _balanced(self, rows: Sequence[_Row], shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Scales, with those that are zero such that a field's terms are as large as those of the others."""
+        """Scales, where those that are zero give a field terms as large as those of the others."""
         for _ in range(self.count if (scale == 0).any() else 0):
             found = scale.copy()
             for row in [*rows, *self._rows(self._slope(shift, scale))]:

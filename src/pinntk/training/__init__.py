@@ -16,7 +16,7 @@ from pinntk.training.network import (
     standard_scaling,
     unit_scaling,
 )
-from pinntk.training.nondimensional import dimensional, nondimensional, order_one
+from pinntk.training.nondimensional import dimensional, is_scaled, nondimensional, order_one
 from pinntk.training.observer import Observer, describe_row, progress_bar
 from pinntk.training.plan import Training
 from pinntk.training.resampling import (
@@ -58,6 +58,7 @@ __all__ = [
     "dimensional",
     "environment",
     "initial_state",
+    "is_scaled",
     "member_model",
     "natural_setup",
     "no_scaling",

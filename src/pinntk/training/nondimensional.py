@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 
 from pinntk.nets import OutputScaling
 from pinntk.problem import FieldScale, Problem, Scales, scales
-from pinntk.training.network import Network, no_scaling, unit_scaling
+from pinntk.training.network import Network, NetworkLike, no_scaling, unit_scaling
 from pinntk.training.setup import Setup
 
 #: Fields and coordinates are of order one within a decimal order on either side: initial weights are made
 #: for such numbers, and what is left a network learns in passing.
 ORDER_ONE = 10.0
-#: Residuals are of order one within two: a loss is a square, which the weights of Algorithm 1 or one step of
-#: the natural gradient still level.
+#: Residuals are of order one within two: a loss is a square, and what is left the weights of Algorithm 1
+#: or a step of the natural gradient level.
 RESIDUALS = 100.0
 #: Points at which the slope of an ansatz is looked at.
 LOOKS = 64
@@ -31,13 +33,12 @@ def nondimensional(setup: Setup) -> Setup:
     The sizes are those of `pk.scales(problem)`, which says how they are found.
     """
     found = scales(setup.problem)
-    if order_one(found) and (setup.network, setup.problem) == _inputs_scaled(setup, found):
-        return setup
-    network, problem = _inputs_scaled(setup, found)
-    if not order_one(found):
-        problem = problem.scaled(found.conditions)
-        if isinstance(network, Network):
-            network = network.replace(outputs=_outputs(problem, network, found))
+    problem, network = setup.problem, _with_inputs(setup.network, found)
+    if order_one(found):
+        return setup if network is setup.network else setup.replace(network=network)
+    problem = problem.scaled(found.conditions)
+    if isinstance(network, Network):
+        network = network.replace(outputs=_outputs(problem, network, found))
     return setup.replace(problem=problem, network=network)
 
 
@@ -53,6 +54,13 @@ def dimensional(setup: Setup) -> Setup:
     return setup.replace(problem=problem, network=network)
 
 
+def is_scaled(setup: Setup) -> bool:
+    """Whether residuals or the network's outputs are scaled."""
+    network = setup.network
+    outputs = isinstance(network, Network) and network.outputs is not None
+    return outputs or any(condition.scale != 1.0 for condition in setup.problem.conditions)
+
+
 def order_one(found: Scales) -> bool:
     """Whether all fields and residuals are of order one as they are."""
     sizes = [size for values in found.conditions.values() for size in values]
@@ -65,13 +73,12 @@ def _of_order_one(found: FieldScale) -> bool:
     return 1 / ORDER_ONE <= largest <= ORDER_ONE and abs(found.shift) <= ORDER_ONE * found.scale
 
 
-def _inputs_scaled(setup: Setup, found: Scales) -> tuple:
-    """The network with its inputs scaled where they need it, and the problem."""
-    network = setup.network
+def _with_inputs(network: NetworkLike, found: Scales) -> Any:
+    """The network with its inputs scaled where they need it."""
     plain = isinstance(network, Network) and network.scaling is no_scaling
     if plain and not all(map(_of_order_one, found.coordinates.values())):
-        return network.replace(scaling=unit_scaling), setup.problem
-    return network, setup.problem
+        return network.replace(scaling=unit_scaling)
+    return network
 
 
 def _outputs(problem: Problem, network: Network, found: Scales) -> OutputScaling:
