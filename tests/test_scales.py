@@ -327,8 +327,8 @@ def test_scale_of_a_condition():
     for bad in (0.0, -1.0, float("nan"), "a", ()):
         with pytest.raises(PinntkError, match="scale of condition 'both'"):
             problem.scaled({"both": bad})
+    wrong = problem.scaled({"both": (1.0, 2.0, 3.0)})
     with pytest.raises(PinntkError, match="one for each component"):
-        wrong = problem.scaled({"both": (1.0, 2.0, 3.0)})
         wrong.residual_at("both", square, pk.Sample(jnp.array([0.5])))
     with pytest.raises(PinntkError, match="condition"):
         problem.scaled({"bothh": 1.0})
@@ -365,4 +365,4 @@ def test_remedy_is_the_dimensionless_form(untyped):  # it needs no evidence
     assert nondimensionalize(pk.default_setup(pk.library.poisson1d()), None) is None
     assert changed_code(setup, proposal.setup) == "pk.nondimensional(setup)"
     natural = changed_code(setup, pk.natural_setup(setup.problem))
-    assert natural.startswith("pk.nondimensional(setup.replace(training=pk.Training(")
+    assert natural.startswith("pk.nondimensional(setup.replace(training=training.replace(")

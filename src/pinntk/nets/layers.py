@@ -170,7 +170,7 @@ class OutputScaling:
             )
         shape, dtype = jnp.shape(value), value.dtype
         shift, scale = (np.asarray(v, dtype).reshape(shape) for v in (self.shift, self.scale))
-        return shift + scale * value
+        return jnp.asarray(shift + scale * value)
 
 
 class Scaled(eqx.Module):

@@ -126,7 +126,7 @@ class Probes:
         """
         powers = np.array(self.powers)
         steps = powers[None, :] - powers[:, None]  # [β, α]
-        valid = (steps >= 0).all(-1)
+        valid = np.all(steps >= 0, axis=-1)
         held = np.where(valid[..., None], steps, 0)
         flat = tuple(map(tuple, held.reshape(-1, powers.shape[1]).tolist()))
         values = _monomials(flat, self.scaled(points), np)

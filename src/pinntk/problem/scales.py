@@ -132,6 +132,7 @@ class _Search:
     def scales(self) -> Scales:
         """All of it."""
         shift = np.zeros(self.count)
+        asked = [(0.0, 0.0)] * self.count
         for _ in range(2):  # an equation that is not linear asks for other values at other states
             rows = self._rows(self._constant(shift))
             asked = self._asked(rows, shift)
@@ -291,13 +292,10 @@ class _Search:
             ranges = self._range(rows, state)
             halves = np.array([0.0 if found is None else np.ptp(found) / 2 for found in ranges])
             scale = np.where(halves > 0, halves, prior)
-            met = self._met(base, state, scale)
-            if met:
-                break
-        if not met:
-            return None
-        varies = halves > np.maximum(ABSENT * np.abs(state).max(axis=1), ABSENT * prior)
-        return [found if varied else None for found, varied in zip(ranges, varies, strict=True)]
+            if self._met(base, state, scale):
+                varies = halves > ABSENT * np.maximum(np.abs(state).max(axis=1), prior)
+                return [found if v else None for found, v in zip(ranges, varies, strict=True)]
+        return None
 
     def _step(self, rows: Sequence[_Row], scale: np.ndarray) -> np.ndarray | None:
         """One Gauss–Newton step (fields, K), by least squares of all rows divided by their sizes."""

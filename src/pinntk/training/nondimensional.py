@@ -75,10 +75,11 @@ def _of_order_one(found: FieldScale) -> bool:
 
 def _with_inputs(network: NetworkLike, found: Scales) -> Any:
     """The network with its inputs scaled where they need it."""
-    plain = isinstance(network, Network) and network.scaling is no_scaling
-    if plain and not all(map(_of_order_one, found.coordinates.values())):
-        return network.replace(scaling=unit_scaling)
-    return network
+    if not isinstance(network, Network) or network.scaling is not no_scaling:
+        return network
+    if all(map(_of_order_one, found.coordinates.values())):
+        return network
+    return network.replace(scaling=unit_scaling)
 
 
 def _outputs(problem: Problem, network: Network, found: Scales) -> OutputScaling:
