@@ -306,9 +306,20 @@ def test_outputs_within_an_ansatz_have_its_slope():
         ("start",), lambda x, v: temperature(x * jnp.array([1.0, 0.0])) + x[1] * v
     )
     problem = dataclasses.replace(steel(), hard=hard)
-    outputs = pk.natural_setup(problem, hard=True).network.outputs
+    natural = pk.natural_setup(problem, hard=True)
+    outputs = natural.network.outputs
     within(outputs.scale[0], 350.0 / END)
     assert outputs.shift == (0.0,)
+    soft = apply(natural, Options(hard=False))
+    assert soft.network.outputs == OutputScaling((650.0,), (350.0,))
+    assert apply(soft, Options(hard=True)).network.outputs == outputs
+
+
+def test_own_scales_stay():
+    setup = pk.natural_setup(steel().scaled({"heat": 1e8}))
+    assert setup.problem.condition("heat").scale == 1e8
+    assert setup.problem.condition("walls").scale == 350.0
+    assert nondimensional(setup) is setup
 
 
 def test_scale_of_a_condition():

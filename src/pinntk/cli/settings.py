@@ -29,7 +29,6 @@ from pinntk.training import (
     Network,
     Setup,
     dimensional,
-    is_scaled,
     nondimensional,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
@@ -70,13 +69,19 @@ def _in_units(setup: Setup, options: Options) -> Setup:
 
     An ansatz changes what the outputs' scales are, so that they are found anew.
     """
+    network = setup.network
     if options.nondimensional is False:
         return dimensional(setup)
-    if not options.nondimensional and (options.hard is None or not is_scaled(setup)):
+    rebuilt = (
+        options.hard is not None and isinstance(network, Network) and network.outputs is not None
+    )
+    if not options.nondimensional and not rebuilt:
         return setup
+    if rebuilt:
+        setup = setup.replace(network=network.replace(outputs=None))  # type: ignore[union-attr]
     changed = nondimensional(setup)
-    if options.scaling is not None and isinstance(setup.network, Network):
-        kept = changed.network.replace(scaling=setup.network.scaling)  # type: ignore[union-attr]
+    if options.scaling is not None and isinstance(network, Network):
+        kept = changed.network.replace(scaling=network.scaling)  # type: ignore[union-attr]
         return changed.replace(network=kept)
     return changed
 

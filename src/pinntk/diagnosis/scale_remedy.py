@@ -5,14 +5,14 @@ from __future__ import annotations
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import Proposal
 from pinntk.problem import scales
-from pinntk.training import Setup, is_scaled, nondimensional
+from pinntk.training import Setup, nondimensional
 from pinntk.words import listed, number
 
 
 def nondimensionalize(setup: Setup, evidence: Evidence) -> Proposal | None:
     """The setup in dimensionless form; None where its fields and residuals are of order one already."""
     del evidence
-    changed = setup if is_scaled(setup) else nondimensional(setup)
+    changed = nondimensional(setup)
     if changed is setup:
         return None
     found = scales(setup.problem)

@@ -28,17 +28,19 @@ def nondimensional(setup: Setup) -> Setup:
     The network's outputs are shifted and scaled within the model, so that the model still gives fields
     in the problem's units. Each residual is divided by its size, so that losses are dimensionless. A
     `Network` without input scaling gets that of [−1, 1]^d where the domain's extents are far from one.
-    Where the setup brings a network of its own, only the residuals are scaled.
+    Where the setup brings a network of its own, only the residuals are scaled. Scales that the setup
+    already has stay.
 
     The sizes are those of `pk.scales(problem)`, which says how they are found.
     """
     found = scales(setup.problem)
     problem, network = setup.problem, _with_inputs(setup.network, found)
-    if order_one(found):
-        return setup if network is setup.network else setup.replace(network=network)
-    problem = problem.scaled(found.conditions)
-    if isinstance(network, Network):
-        network = network.replace(outputs=_outputs(problem, network, found))
+    if not order_one(found):
+        problem = _with_sizes(problem, found)
+        if isinstance(network, Network) and network.outputs is None:
+            network = network.replace(outputs=_outputs(problem, network, found))
+    if problem is setup.problem and network is setup.network:
+        return setup
     return setup.replace(problem=problem, network=network)
 
 
@@ -80,6 +82,16 @@ def _with_inputs(network: NetworkLike, found: Scales) -> Any:
     if all(map(_of_order_one, found.coordinates.values())):
         return network
     return network.replace(scaling=unit_scaling)
+
+
+def _with_sizes(problem: Problem, found: Scales) -> Problem:
+    """The problem with the scales of those conditions that have none."""
+    missing = {
+        condition.name: found.conditions[condition.name]
+        for condition in problem.conditions
+        if condition.scale == 1.0 and set(found.conditions[condition.name]) != {1.0}
+    }
+    return problem.scaled(missing) if missing else problem
 
 
 def _outputs(problem: Problem, network: Network, found: Scales) -> OutputScaling:

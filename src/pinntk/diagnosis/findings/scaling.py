@@ -71,6 +71,9 @@ class Scaling(AbstractFinding):
         )
 
     def _outputs(self, e: Evidence) -> Found | None:
+        network = e.setup.network
+        if isinstance(network, Network) and network.outputs is not None:
+            return None  # inside, the network is of order one, whatever the solution's unit
         wanted = e.median(lambda i: _wanted(e, i))
         off = lambda i, factor: not 1 / factor <= _wanted(e, i) <= factor
         share = e.share(lambda i: off(i, e.orders(self.order_one)))
