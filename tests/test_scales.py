@@ -281,6 +281,30 @@ def test_steel_bar_converges_only_when_scaled():
     assert pk.start_run(plain).relative_l2 > 0.1
 
 
+def test_errors_of_a_result_are_by_field():
+    """Two fields of sizes 100 and 0.01: each has its own error, and both count alike."""
+    line = pk.Interval(x=(0, 1))
+    sizes = jnp.array([100.0, 0.01])
+    problem = pk.Problem(
+        "two",
+        line,
+        [pk.Condition("slope", lambda w, p: w.d("x")(p) - sizes.astype(p.dtype), line, 8)],
+        fields=("large", "small"),
+        solution=lambda p: sizes.astype(p.dtype) * p[0],
+    )
+    network = pk.Network(width=4, depth=1)
+    result = pk.start_run(pk.Setup(problem, pk.Training(pk.adam(1e-3), steps=2), network))
+    x = problem.test_points(jnp.float32)
+    found, exact = jax.vmap(result.model)(x), np.asarray(x) * np.asarray(sizes)
+    by_hand = np.linalg.norm(found - exact, axis=0) / np.linalg.norm(exact, axis=0)
+    assert_close(np.array([*result.errors.values()], np.float32), by_hand.astype(np.float32))
+    assert list(result.errors) == ["large", "small"]
+    assert_close(np.float32(result.relative_l2), np.float32(np.sqrt(np.mean(by_hand**2))))
+    assert result.as_dict()["errors"] == result.errors
+    pooled = np.linalg.norm(found - exact) / np.linalg.norm(exact)
+    assert pooled < 0.5 * result.relative_l2  # the small field would not show
+
+
 def test_setup_is_described_by_its_scales():
     scaled, plain = (pk.natural_setup(steel(), nondimensional=wanted) for wanted in (True, False))
     found = describe_setup(scaled)
