@@ -71,7 +71,7 @@ def order_one(found: Scales) -> bool:
 
 
 def _of_order_one(found: FieldScale) -> bool:
-    largest = abs(found.shift) + found.scale
+    largest = max(abs(found.shift), found.scale)
     return 1 / ORDER_ONE <= largest <= ORDER_ONE and abs(found.shift) <= ORDER_ONE * found.scale
 
 
