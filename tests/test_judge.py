@@ -22,9 +22,10 @@ from pinntk.diagnosis.findings import Causality, Laziness, Scaling
 from pinntk.diagnosis.measures import BINS
 from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import SpaceTime
+from pinntk.nets import OutputScaling
 from pinntk.optim import adam
 from pinntk.problem import Problem
-from pinntk.training import Drawn, Setup, Training
+from pinntk.training import Drawn, Network, Setup, Training
 
 pytestmark = pytest.mark.fast
 
@@ -131,6 +132,13 @@ def test_sizes_far_from_one_are_severe_where_they_are_not_reached(size, error, s
     found = judge(with_profiles([1] * DRAWS, error, size))
     scaling = [finding.severity for finding in found if finding.name == Scaling.name]
     assert scaling == ([] if severity is None else [severity])
+
+
+def test_sizes_far_from_one_are_no_finding_where_outputs_are_scaled():
+    evidence = with_profiles([1] * DRAWS, size=300.0)
+    scaled = Network(output_scaling=OutputScaling((0.0,), (300.0,)))
+    evidence = dataclasses.replace(evidence, setup=evidence.setup.replace(network=scaled))
+    assert Scaling.name not in [finding.name for finding in judge(evidence)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pinntk.calculus import Field
 from pinntk.conditions import Condition, dirichlet, observations
 from pinntk.domain import Box, Interval, Points, Random, SpaceTime
 from pinntk.errors import PinntkError, ResidualError
-from pinntk.problem import Problem, Sample, condition_key, relative_l2
+from pinntk.problem import Problem, Sample, condition_key, field_errors, relative_l2
 
 pytestmark = pytest.mark.fast
 
@@ -274,6 +274,23 @@ def test_relative_l2_by_hand():
     assert_close(relative_l2(jnp.array([3.0, 4.5]), exact), np.float32(0.1))
     vector = jnp.array([[3.0, 0.0], [0.0, 4.0]])
     assert_close(relative_l2(jnp.zeros((2, 2)), vector), np.float32(1.0))
+
+
+def test_relative_l2_counts_each_field_alike():
+    """A height of 0.03 beside a velocity of 1, h wrong by a third and u right."""
+    exact = jnp.array([[0.03, 1.0], [0.03, -1.0]])
+    found = jnp.array([[0.04, 1.0], [0.04, -1.0]])
+    assert_close(field_errors(found, exact), np.float32([1 / 3, 0.0]))
+    assert_close(relative_l2(found, exact), np.float32(1 / 3 / np.sqrt(2)))
+    pooled = jnp.linalg.norm(found - exact) / jnp.linalg.norm(exact)
+    assert pooled < 0.05 * relative_l2(found, exact)  # as if nothing were wrong
+
+
+def test_field_that_is_zero_is_measured_against_all_fields():
+    exact = jnp.array([[3.0, 0.0], [4.0, 0.0]])
+    found = jnp.array([[3.0, 0.3], [4.0, 0.4]])
+    # ‖exact‖ is 5 and 0, their root mean square 5/√2.
+    assert_close(field_errors(found, exact), np.float32([0.0, 0.5 / (5 / np.sqrt(2))]))
 
 
 def test_relative_l2_does_not_broadcast_a_column_against_a_row():

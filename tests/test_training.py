@@ -321,6 +321,7 @@ def test_the_result_belongs_to_the_last_row(descent):
     assert result.message == "completed 23 steps"
     assert (result.steps, result.losses, result.weights) == (STEPS, last.losses, last.weights)
     assert result.relative_l2 == last.relative_l2
+    assert result.errors == {"u": result.relative_l2}
     seconds = [row.seconds for row in result.history]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0

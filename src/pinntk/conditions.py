@@ -40,6 +40,8 @@ class Condition:
     - `sampler`: how they are distributed; Sobol by default, which covers evenly at any count.
     - `redraw_every`: steps between two draws of new points; None for fixed points.
     - `targets`: data, one row per point; None for other conditions.
+    - `scale`: the size of the residual, a positive number, or one for each of its components. The
+      residual is divided by it wherever it is used, so that its loss is dimensionless.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Condition:
     sampler: AbstractSampler = Sobol()
     redraw_every: Count | None = None
     targets: np.ndarray | None = None
+    scale: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").isalnum():
@@ -71,6 +74,35 @@ class Condition:
         _check_count(f"points of condition {self.name!r}", self.points)
         if self.redraw_every is not None:
             _check_count(f"redraw_every of condition {self.name!r}", self.redraw_every)
+        object.__setattr__(self, "scale", _checked_scale(self.name, self.scale))
+
+    def scaled(self, residual: Array) -> Array:
+        """A residual at one point, () or (m,), divided by the scale."""
+        if self.scale == 1.0:
+            return residual
+        if isinstance(self.scale, tuple) and jnp.size(residual) != len(self.scale):
+            raise PinntkError(
+                f"scale of condition {self.name!r}",
+                got=f"{len(self.scale)} numbers",
+                expected=f"{jnp.size(residual)}, one for each component of the residual",
+            )
+        scale = np.asarray(self.scale, residual.dtype)
+        return residual / np.reshape(scale, jnp.shape(residual) if scale.ndim else ())
+
+
+def _checked_scale(name: str, scale: Any) -> float | tuple[float, ...]:
+    """A number for all components alike, or a tuple of different ones."""
+    try:
+        values = tuple(float(value) for value in np.atleast_1d(np.asarray(scale, float)))
+    except (TypeError, ValueError):
+        values = ()
+    if not values or not all(np.isfinite(value) and value > 0 for value in values):
+        raise PinntkError(
+            f"scale of condition {name!r}",
+            got=scale,
+            expected="a positive finite number, or one for each component of the residual",
+        )
+    return values[0] if len(set(values)) == 1 else values
 
 
 def _check_count(argument: str, value: Any) -> None:

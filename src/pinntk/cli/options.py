@@ -110,6 +110,12 @@ class Options:
         f"Function of the last layer, which keeps the fields positive: {names.listed(names.OUTPUTS)}.",
         MODEL,
     )
+    nondimensional: bool | None = _option(
+        "Scale fields and residuals to order one inside, as natural-gradient does where they are far "
+        "from it, or keep both in the problem's units.",
+        MODEL,
+        flags=("--nondimensional", "--dimensional"),
+    )
     weighting: str | None = _option(
         "fixed, ntk (Algorithm 1), or a rule of yours, FILE.py:NAME.", TRAINING
     )

@@ -29,6 +29,8 @@ from pinntk.training import (
     Network,
     Setup,
     TimeSlabs,
+    dimensional,
+    nondimensional,
 )
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
@@ -60,7 +62,32 @@ def apply(setup: Setup, options: Options, presets: Presets | None = None) -> Set
         log_every=_first(options.log_every, training.log_every),
         slabs=_slabs(training.slabs, options),
     )
-    return Setup(problem, training, network, _first(options.dtype, setup.dtype))
+    changed = Setup(problem, training, network, _first(options.dtype, setup.dtype))
+    return _in_units(changed, options)
+
+
+def _in_units(setup: Setup, options: Options) -> Setup:
+    """The setup with or without scaling of fields and residuals, as asked for.
+
+    An ansatz changes what the outputs' scales are, so that they are found anew.
+    """
+    network = setup.network
+    if options.nondimensional is False:
+        return dimensional(setup)
+    rebuilt = (
+        options.hard is not None
+        and isinstance(network, Network)
+        and network.output_scaling is not None
+    )
+    if not options.nondimensional and not rebuilt:
+        return setup
+    if rebuilt:
+        setup = setup.replace(network=network.replace(output_scaling=None))  # type: ignore[union-attr]
+    changed = nondimensional(setup)
+    if options.scaling is not None and isinstance(network, Network):
+        kept = changed.network.replace(scaling=network.scaling)  # type: ignore[union-attr]
+        return changed.replace(network=kept)
+    return changed
 
 
 def starts_anew(setup: Setup, optimizer: str | None, presets: Presets) -> bool:

@@ -20,7 +20,7 @@ from pinntk.nets import AbstractParametrization, StandardParametrization
 from pinntk.optim import SPRING, AbstractOptimizer, FirstOrder, NaturalGradient
 from pinntk.optim.first_order import ExponentialDecay
 from pinntk.problem import Problem
-from pinntk.training import AbstractResampling, Network, Setup
+from pinntk.training import AbstractResampling, Network, Setup, is_scaled
 from pinntk.training.network import NetworkLike
 from pinntk.training.programs import content
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
@@ -61,6 +61,8 @@ def difference(before: Setup, after: Setup, presets: Presets) -> Options | None:
         asked["optimizer"] = names.NATURAL_GRADIENT
     old, new = start.training, after.training
     asked |= _network(start.network, after.network)
+    if is_scaled(start) != is_scaled(after):
+        asked["nondimensional"] = is_scaled(after)
     asked |= _points(start.problem, after.problem)
     asked |= _optimizer(old.optimizer, new.optimizer)
     asked |= _weighting(old.weighting, new.weighting)

@@ -9,7 +9,7 @@ from pinntk.cli import names, tables
 from pinntk.jacobian import parameter_count
 from pinntk.kernel import largest_eigenvalue, largest_stable_step
 from pinntk.optim import AbstractOptimizer, FirstOrder, GradientDescent, rate_of
-from pinntk.training import Network, Setup, precision
+from pinntk.training import Network, Setup, is_scaled, precision
 from pinntk.training.network import NetworkLike
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
 
@@ -48,6 +48,7 @@ def print_setup(spec: str, setup: Setup, seed: int) -> None:
                 "weighting": _weighting(training.weighting),
                 "steps": f"{training.steps:,}",
                 "dtype": setup.dtype,
+                **({"residuals": "dimensionless"} if is_scaled(setup) else {}),
                 "seed": seed,
             }
         )

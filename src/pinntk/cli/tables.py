@@ -78,7 +78,9 @@ def result_line(result: Result) -> str:
     """How a run ended, in one line."""
     text = f"{result.message[:1].upper()}{result.message[1:]} ({result.seconds:.1f} s)."
     if result.relative_l2 is not None:
-        text += f" Relative L2 error {result.relative_l2:.3e}."
+        text += f" Relative L2 error {result.relative_l2:.3e}"
+        parts = [f"{name} {error:.1e}" for name, error in result.errors.items()]
+        text += f" ({', '.join(parts)})." if len(parts) > 1 else "."
     return text
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from pinntk.problem import Problem
-from pinntk.training import Setup
+from pinntk.training import Setup, dimensional, is_scaled
 
 #: Modules that functions are looked for in, by what code calls them.
 _MODULES = {"jnp": jnp, "jax.nn": jax.nn}
@@ -43,20 +43,34 @@ def python_of(value: Any) -> str:
 def changed_code(before: Setup, after: Setup) -> str:
     """What makes `after` of the parts of `before`; of the problem, numbers of points may differ.
 
-    A part alone is written by itself: `training.replace(weighting=pk.NTKWeights(every=50))`.
+    A part alone is written by itself: `training.replace(weighting=pk.NTKWeights(every=50))`. Scales of
+    fields and residuals are written as `pk.nondimensional(...)`, which finds them again.
     """
+    if is_scaled(after) and not is_scaled(before):
+        return f"pk.nondimensional({_setup_code(before, dimensional(after))})"
+    parts = _parts(before, after)
+    if len(parts) == 1 and after.dtype == before.dtype:
+        return next(iter(parts.values()))
+    return _setup_code(before, after)
+
+
+def _setup_code(before: Setup, after: Setup) -> str:
+    parts = _parts(before, after)
+    if after.dtype != before.dtype:
+        parts["dtype"] = python_of(after.dtype)
+    return replaced("setup", **parts) if parts else "setup"
+
+
+def _parts(before: Setup, after: Setup) -> dict[str, str]:
     parts: dict[str, str] = {}
-    if after.problem is not before.problem:
+    stated = lambda setup: [(c.points, c.redraw_every) for c in setup.problem.conditions]
+    if after.problem is not before.problem and stated(after) != stated(before):
         parts["problem"] = _points_code(before.problem, after.problem)
     for name in ("training", "network"):
         old, new = getattr(before, name), getattr(after, name)
-        if new is not old:
+        if new is not old and new != old:
             parts[name] = _changed(name, old, new) if type(new) is type(old) else python_of(new)
-    if len(parts) == 1 and after.dtype == before.dtype:
-        return next(iter(parts.values()))
-    if after.dtype != before.dtype:
-        parts["dtype"] = python_of(after.dtype)
-    return replaced("setup", **parts)
+    return parts
 
 
 def _points_code(before: Problem, after: Problem) -> str:

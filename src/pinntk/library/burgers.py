@@ -83,6 +83,7 @@ def burgers1d_natural_gradient(nu: float = 0.01 / math.pi) -> Setup:
         depth=3,
         input_scale=2.0,
         hard=True,
+        nondimensional=False,
     )
 
 

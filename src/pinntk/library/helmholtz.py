@@ -61,4 +61,5 @@ def helmholtz2d_natural_gradient(a1: float = 1.0, a2: float = 4.0, k: float = 1.
         steps=2500,
         width=60,
         depth=1,
+        nondimensional=False,
     )

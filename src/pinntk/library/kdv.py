@@ -82,6 +82,7 @@ def kdv1d_natural_gradient(mu: float = 0.022) -> Setup:
         input_scale=2.0,
         hard=True,
         harmonics=2,
+        nondimensional=False,
     )
 
 

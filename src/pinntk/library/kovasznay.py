@@ -78,4 +78,5 @@ def kovasznay2d_natural_gradient(re: float = 20.0) -> Setup:
         weighting=NTKWeights(every=50),
         steps=1000,
         input_scale=1.0,
+        nondimensional=False,
     )

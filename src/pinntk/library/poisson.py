@@ -38,7 +38,7 @@ def poisson1d_adam(a: float = 1.0) -> Setup:
 
 def poisson1d_natural_gradient(a: float = 1.0) -> Setup:
     """`poisson1d` with 2,000 natural-gradient steps of a network with one hidden layer."""
-    return natural_setup(poisson1d(a), steps=2000, width=60, depth=1)
+    return natural_setup(poisson1d(a), steps=2000, width=60, depth=1, nondimensional=False)
 
 
 def poisson1d_paper(a: float = 4.0) -> Setup:
@@ -111,4 +111,6 @@ def poisson_nd_adam(d: float = 5) -> Setup:
 
 def poisson_nd_natural_gradient(d: float = 5) -> Setup:
     """`poisson_nd` with 1,500 natural-gradient steps of a network with one hidden layer."""
-    return natural_setup(poisson_nd(d), steps=1500, width=40, depth=1, input_scale=1.5)
+    return natural_setup(
+        poisson_nd(d), steps=1500, width=40, depth=1, input_scale=1.5, nondimensional=False
+    )

@@ -78,6 +78,7 @@ def allen_cahn1d_natural_gradient(d: float = 1e-4) -> Setup:
         depth=3,
         input_scale=2.0,
         hard=True,
+        nondimensional=False,
     )
 
 
@@ -154,7 +155,9 @@ def reaction_diffusion1d_adam(nu: float = 5.0, rho: float = 5.0) -> Setup:
 
 def reaction_diffusion1d_natural_gradient(nu: float = 5.0, rho: float = 5.0) -> Setup:
     """`reaction_diffusion1d` with 600 natural-gradient steps of a periodic network."""
-    return natural_setup(reaction_diffusion1d(nu, rho), steps=600, input_scale=2.0, hard=True)
+    return natural_setup(
+        reaction_diffusion1d(nu, rho), steps=600, input_scale=2.0, hard=True, nondimensional=False
+    )
 
 
 @functools.lru_cache(maxsize=8)

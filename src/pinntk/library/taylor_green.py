@@ -72,4 +72,4 @@ def taylor_green2d_adam(nu: float = 0.1) -> Setup:
 
 def taylor_green2d_natural_gradient(nu: float = 0.1) -> Setup:
     """`taylor_green2d` with the natural gradient at its default settings."""
-    return natural_setup(taylor_green2d(nu))
+    return natural_setup(taylor_green2d(nu), nondimensional=False)

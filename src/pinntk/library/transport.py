@@ -50,7 +50,7 @@ def heat1d_adam(kappa: float = 0.1) -> Setup:
 
 def heat1d_natural_gradient(kappa: float = 0.1) -> Setup:
     """`heat1d` with the natural gradient at its default settings."""
-    return natural_setup(heat1d(kappa))
+    return natural_setup(heat1d(kappa), nondimensional=False)
 
 
 def advection1d(c: float = 1.0) -> Problem:
@@ -103,7 +103,9 @@ def convection1d_natural_gradient(beta: float = 50.0) -> Setup:
 
 def _transport_natural_gradient(problem: Problem) -> Setup:
     points = {"residual": 1500}
-    return natural_setup(problem, points=points, steps=800, activation=jnp.sin, hard=True)
+    return natural_setup(
+        problem, points=points, steps=800, activation=jnp.sin, hard=True, nondimensional=False
+    )
 
 
 def _transport(name: str, speed: float, *, period: float, residual: int) -> Problem:

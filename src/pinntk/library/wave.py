@@ -47,6 +47,7 @@ def wave1d_natural_gradient(c: float = 2.0, a: float = 4.0) -> Setup:
         steps=2500,
         bias_std=0.0,
         input_scale=1.5,
+        nondimensional=False,
     )
 
 

@@ -147,6 +147,44 @@ class InputScaling(eqx.Module):
         return InputScaling(unit.shift, tuple(half / math.sqrt(3) for half in unit.scale))
 
 
+@dataclasses.dataclass(frozen=True)
+class OutputScaling:
+    """v ↦ shift + scale·v per field, so that a network of order one gives fields in their own units.
+
+    **Arguments:** `shift` and `scale`, one number each per field; not trained.
+    """
+
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.shift) != len(self.scale) or not all(s > 0 for s in self.scale):
+            raise PinntkError("scale", got=self.scale, expected="one positive number per field")
+
+    def __call__(self, value: Array) -> Array:
+        """The fields, of the shape of the network's value: (), or (m,) for m fields."""
+        if jnp.size(value) != len(self.shift):
+            raise PinntkError(
+                "outputs",
+                got=f"a scaling of {len(self.shift)} fields",
+                expected=f"{jnp.size(value)}, as many as the network's",
+            )
+        shape, dtype = jnp.shape(value), value.dtype
+        shift, scale = (np.asarray(v, dtype).reshape(shape) for v in (self.shift, self.scale))
+        return jnp.asarray(shift + scale * value)
+
+
+class Scaled(eqx.Module):
+    """A network whose outputs are scaled: x ↦ outputs(network(x))."""
+
+    network: Callable[[Array], Array]
+    outputs: OutputScaling = eqx.field(static=True)
+
+    def __call__(self, x: Float[AnyArray, " d"]) -> Array:
+        """The value at one point."""
+        return self.outputs(self.network(jnp.asarray(x)))
+
+
 class FourierFeatures(eqx.Module):
     """x ↦ (cos 2πxB, sin 2πxB) with B of shape (d, m) drawn from N(0, σ²); not trained.
 

@@ -147,6 +147,15 @@ class Problem:
         ]
         return dataclasses.replace(self, conditions=changed)
 
+    def scaled(self, scales: Mapping[str, float | tuple[float, ...]]) -> Problem:
+        """The same problem with other scales of residuals, by condition; 1 is none."""
+        for name in scales:
+            check_name("condition", name, self.names)
+        changed = [
+            dataclasses.replace(c, scale=scales.get(c.name, c.scale)) for c in self.conditions
+        ]
+        return dataclasses.replace(self, conditions=changed)
+
     def hardened(self) -> Problem:
         """The same problem without the conditions that its `hard` form builds into the model."""
         if self.hard is None:
@@ -193,19 +202,25 @@ class Problem:
         }
 
     def residual_at(self, name: str, model: Model, row: Sample) -> Array:
-        """The residual of one condition at one point; equal sub-expressions are computed once."""
+        """The residual of one condition at one point, divided by the condition's scale.
+
+        Equal sub-expressions are computed once.
+        """
         condition = self.condition(name)
         field = self.field(model)
 
         def residual(row: Sample) -> Array:
             extra = () if row.targets is None else (row.targets,)
-            return jnp.asarray(condition.residual(field, row.points, *extra))
+            return condition.scaled(jnp.asarray(condition.residual(field, row.points, *extra)))
 
         with explained(f"residual of condition {name!r}"):
             return jnp.asarray(merge_equal(residual)(row))  # which may be a literal
 
     def losses(self, model: Model, batch: Batch) -> dict[str, Array]:
-        """The unweighted loss of every condition: the mean of r² over its points and components."""
+        """The unweighted loss of every condition: the mean of r² over its points and components.
+
+        A condition's r is divided by its scale.
+        """
         return {name: jnp.mean(r**2) for name, r in self.residuals(model, batch).items()}
 
     def rows(self, model: Model, batch: Batch) -> dict[str, int]:

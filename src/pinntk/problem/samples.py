@@ -68,12 +68,37 @@ def subsample(batch: Batch, count: int, key: PRNGKeyArray) -> Batch:
     return few
 
 
-def relative_l2(prediction: AnyArray, exact: AnyArray) -> Array:
-    """‖prediction − exact‖₂ / ‖exact‖₂ over all points and components; the shapes must be equal."""
+def field_errors(prediction: AnyArray, exact: AnyArray) -> Float[Array, " fields"]:
+    """‖prediction_j − exact_j‖₂ / ‖exact_j‖₂ of each field j; values of shape (n,) are one field.
+
+    A field whose exact values are all zero is measured against the root mean square of all fields. The
+    shapes must be equal.
+    """
     if jnp.shape(prediction) != jnp.shape(exact):
         raise PinntkError(
             "prediction",
             got=f"shape {jnp.shape(prediction)}",
             expected=f"the shape of the exact values, {jnp.shape(exact)}",
         )
-    return jnp.sqrt(jnp.sum((prediction - exact) ** 2) / jnp.sum(exact**2))
+    fields = exact.shape[1] if exact.ndim > 1 else 1
+    off, size = (
+        jnp.sum(jnp.reshape(values, (-1, fields)) ** 2, axis=0)
+        for values in (prediction - exact, exact)
+    )
+    if fields > 1:
+        size = jnp.where(size > 0, size, jnp.mean(size))
+    return jnp.sqrt(off / size)
+
+
+def combined(errors: Float[Array, " fields"]) -> Array:
+    """One number for the relative errors of all fields: their root mean square."""
+    return errors[0] if len(errors) == 1 else jnp.sqrt(jnp.mean(errors**2))
+
+
+def relative_l2(prediction: AnyArray, exact: AnyArray) -> Array:
+    """The relative L2 errors of the fields, combined: sqrt(mean_j ‖prediction_j − exact_j‖² / ‖exact_j‖²).
+
+    So a field of small numbers counts as much as one of large ones. Values are of shape (n,) for one
+    field, (n, fields) for several.
+    """
+    return combined(field_errors(prediction, exact))

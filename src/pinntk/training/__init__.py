@@ -23,6 +23,7 @@ from pinntk.training.network import (
     standard_scaling,
     unit_scaling,
 )
+from pinntk.training.nondimensional import dimensional, is_scaled, nondimensional, order_one
 from pinntk.training.observer import Observer, describe_row, progress_bar
 from pinntk.training.plan import Training
 from pinntk.training.resampling import (
@@ -67,13 +68,17 @@ __all__ = [
     "check_sensitivity",
     "default_setup",
     "describe_row",
+    "dimensional",
     "environment",
     "has_time",
     "initial_state",
+    "is_scaled",
     "member_model",
     "natural_setup",
     "no_scaling",
+    "nondimensional",
     "open_run",
+    "order_one",
     "points_scaling",
     "precision",
     "progress_bar",

@@ -13,7 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from pinntk.errors import PinntkError, ResidualError, brief
 from pinntk.jacobian import block_traces, implicit, model_dtype, trainable
 from pinntk.optim import Objective, Status
-from pinntk.problem import Batch, Model, Problem, relative_l2
+from pinntk.problem import Batch, Model, Problem, combined, field_errors
 from pinntk.training import programs
 from pinntk.training.history import Row
 from pinntk.training.information import (
@@ -164,6 +164,12 @@ def compile_look(problem: Problem, rest: Any) -> Callable[[Any, Batch], dict[str
 
 def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Array] | None:
     """θ ↦ relative L2 error on the problem's test points, or None without a solution."""
+    errors = compile_errors(problem, rest, dtype)
+    return None if errors is None else lambda parameters: combined(errors(parameters))
+
+
+def compile_errors(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Array] | None:
+    """θ ↦ relative L2 error of each field on the problem's test points, or None without a solution."""
     if problem.solution is None:
         return None
     arrays, static = eqx.partition(rest, eqx.is_array)
@@ -173,11 +179,11 @@ def compile_error(problem: Problem, rest: Any, dtype: Any) -> Callable[[Any], Ar
         exact = _exact(problem, points)
 
         @jax.jit
-        def error(arrays: Any, parameters: Any) -> Array:
+        def errors(arrays: Any, parameters: Any) -> Array:
             model = eqx.combine(parameters, eqx.combine(arrays, static))
-            return relative_l2(jax.vmap(problem.field(model))(points), exact)
+            return field_errors(jax.vmap(problem.field(model))(points), exact)
 
-        return error
+        return errors
 
     program = programs.ERRORS.get((problem, jnp.dtype(dtype).name), static, make)
     return lambda parameters: program(arrays, parameters)

@@ -9,6 +9,7 @@ from pinntk.nets import StandardParametrization
 from pinntk.optim import NaturalGradient, adam
 from pinntk.problem import Problem
 from pinntk.training.network import Network
+from pinntk.training.nondimensional import nondimensional as scaled
 from pinntk.training.plan import Training
 from pinntk.training.resampling import AbstractResampling, AsConditioned
 from pinntk.training.setup import Setup
@@ -28,6 +29,7 @@ def natural_setup(
     weighting: AbstractWeighting = Fixed(),
     resampling: AbstractResampling = AsConditioned(),
     bias_std: float = 1.0,
+    nondimensional: bool = True,
     **network: Any,
 ) -> Setup:
     """A natural-gradient run: a small network in float64, fixed points, no weights.
@@ -37,7 +39,8 @@ def natural_setup(
     that its units bend in different places from the start.
 
     **Arguments:** `points` are numbers of points by condition; `bias_std` is the standard deviation of
-    the first biases; `network` are changes to `Network`: 2×20 tanh with `input_scale=3`.
+    the first biases; `network` are changes to `Network`: 2×20 tanh with `input_scale=3`. Fields and
+    residuals far from order one are scaled (`pk.nondimensional`), unless `nondimensional` is False.
     """
     shape = Network(
         width=20,
@@ -45,7 +48,7 @@ def natural_setup(
         input_scale=3.0,
         parametrization=StandardParametrization(bias_std=bias_std),
     )
-    return Setup(
+    setup = Setup(
         problem.with_points(points or {}, redraw=False),
         Training(
             NaturalGradient(),
@@ -57,3 +60,4 @@ def natural_setup(
         shape.replace(**network),
         "float64",
     )
+    return scaled(setup) if nondimensional else setup

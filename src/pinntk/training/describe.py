@@ -80,6 +80,7 @@ def describe_problem(problem: Problem) -> dict[str, Any]:
                 "points": int(c.points),
                 "sampler": describe(c.sampler),
                 "redraw_every": c.redraw_every,
+                **({} if c.scale == 1.0 else {"scale": describe(c.scale)}),
             }
             for c in problem.conditions
         },

@@ -22,8 +22,9 @@ class Row:
 
     `losses` are unweighted means of r²; `weights` those in force at this step; `metrics` what the
     optimizer reports of this step, such as `learning_rate` or `damping` (in the row at which a run ends,
-    of the step before); `relative_l2` is None where no solution is known; `seconds` is time since the
-    start, compilation included; `held_out` are the losses on points that are not trained on.
+    of the step before); `relative_l2` is the root mean square of the fields' relative errors, None where
+    no solution is known; `seconds` is time since the start, compilation included; `held_out` are the
+    losses on points that are not trained on.
     """
 
     step: int
@@ -57,7 +58,8 @@ class Result:
     `losses`, `weights` and `held_out` belong to `model` at step `steps`; `message` says in a sentence how
     it ended, and `notes` what else to know: precision, too few points, overfitted residuals.
     `seconds` is all the time it took, `compilation` the part of it before the first step was done, less
-    what a step takes.
+    what a step takes. `errors` are the relative L2 errors by field, whose root mean square `relative_l2`
+    is; empty where no solution is known.
     """
 
     model: Model
@@ -72,6 +74,7 @@ class Result:
     held_out: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     compilation: float = 0.0
+    errors: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def coefficients(self) -> dict[str, Any]:
@@ -82,7 +85,10 @@ class Result:
             return {name: np.asarray(value).tolist() for name, value in self.model.values().items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but model and history, JSON-ready; `coefficients` where there are some."""
+        """Everything but model and history, JSON-ready.
+
+        `coefficients` where there are some, `errors` where there are several fields.
+        """
         found = self.coefficients
         record = {
             **({"coefficients": found} if found else {}),
@@ -94,6 +100,7 @@ class Result:
             "losses": self.losses,
             "weights": self.weights,
             "relative_l2": self.relative_l2,
+            **({"errors": self.errors} if len(self.errors) > 1 else {}),
             "held_out": self.held_out,
             "notes": self.notes,
         }

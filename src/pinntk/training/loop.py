@@ -16,7 +16,14 @@ from pinntk import threads
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.jacobian import model_dtype, parameter_count, trainable
 from pinntk.optim import Objective, SecondOrder, Status
-from pinntk.problem import Batch, Model, NotFiniteResidual, Problem, not_finite_residual
+from pinntk.problem import (
+    Batch,
+    Model,
+    NotFiniteResidual,
+    Problem,
+    combined,
+    not_finite_residual,
+)
 from pinntk.training.compiled import (
     Chunk,
     Moment,
@@ -24,7 +31,7 @@ from pinntk.training.compiled import (
     TrainState,
     check_sensitivity,
     compile_chunk,
-    compile_error,
+    compile_errors,
     compile_look,
     initial_state,
 )
@@ -149,7 +156,7 @@ class _Run:
         smaller = min(parameter_count(model), sum(problem.rows(model, batch).values()))
         self.run = threads.sized(compile_chunk(problem, self.rest, training, key), smaller)
         self.losses_at = compile_look(problem, self.rest)
-        self.error = compile_error(problem, self.rest, dtype)
+        self.errors = compile_errors(problem, self.rest, dtype)
         self.other_points = problem.held_out(key, dtype)
         self.state = self.before = state  # `before` is one chunk earlier
         self.outcome = Outcome.COMPLETED
@@ -227,7 +234,7 @@ class _Run:
             {name: float(moment.losses[name]) for name in names},
             {name: float(moment.weights[name]) for name in names},
             {name: float(value) for name, value in moment.metrics.items()},
-            None if self.error is None else float(self.error(state.parameters)),
+            None if self.errors is None else float(combined(self.errors(state.parameters))),
             time.perf_counter() - self.began,
             {name: float(held_out[name]) for name in names if name in held_out},
         )
@@ -293,7 +300,14 @@ class _Run:
             held_out=final.held_out,
             notes=(*self.notes, *overfitted(final)),
             compilation=self.pace.compilation,
+            errors=self._by_field(),
         )
+
+    def _by_field(self) -> dict[str, float]:
+        if self.errors is None:
+            return {}
+        found = np.asarray(self.errors(self.state.parameters), float)
+        return dict(zip(self.problem.fields, found.tolist(), strict=True))
 
 
 def overfitted(row: Row) -> tuple[str, ...]:

@@ -22,8 +22,10 @@ from pinntk.nets import (
     FourierFeatures,
     InputScaling,
     ModifiedMLP,
+    OutputScaling,
     OutputTransform,
     PeriodicFeatures,
+    Scaled,
     StandardParametrization,
     check_function,
 )
@@ -94,6 +96,8 @@ class Network(AbstractNetwork):
       with `harmonics` waves for each periodic coordinate.
     - `output`: an elementwise function of the last layer, such as `jax.nn.softplus` or `jnp.exp` for
       fields that are positive; none by default. `hard` conditions are built in behind it.
+    - `output_scaling`: how the network's outputs are scaled, `OutputScaling(shift, scale)`; within the ansatz
+      where conditions are built in. `pk.nondimensional` finds it.
     """
 
     width: int = 50
@@ -108,6 +112,7 @@ class Network(AbstractNetwork):
     hard: bool = False
     harmonics: int = 1
     output: Callable[[Array], Array] | None = None
+    output_scaling: OutputScaling | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "harmonics"):
@@ -148,6 +153,8 @@ class Network(AbstractNetwork):
         )
         if self.output is not None:
             network = OutputTransform(network, self.output)
+        if self.output_scaling is not None:
+            network = Scaled(network, self.output_scaling)
         if self.hard and problem.hard is not None and problem.hard.ansatz is not None:
             return Constrained(network, problem.hard.ansatz)
         return network

@@ -14,6 +14,7 @@ from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import Measures
 from pinntk.diagnosis.remedies import natural_gradient
+from pinntk.diagnosis.scale_remedy import nondimensionalize
 from pinntk.training import Network, Setup, unit_scaling
 from pinntk.words import listed, number
 
@@ -69,10 +70,13 @@ class Scaling(AbstractFinding):
                 ),
             },
             "maps",
-            e.proposals(rescale_inputs, natural_gradient),
+            e.proposals(rescale_inputs, nondimensionalize, natural_gradient),
         )
 
     def _outputs(self, e: Evidence) -> Found | None:
+        network = e.setup.network
+        if isinstance(network, Network) and network.output_scaling is not None:
+            return None  # inside, the network is of order one, whatever the solution's unit
         known = e.measured(_known_sizes)
         one = e.orders(self.order_one)
         if e.problem.solution is not None and known and not _far(known, one):
@@ -91,6 +95,7 @@ class Scaling(AbstractFinding):
         fails = lambda i: off(i, self.severe) or (off(i, self.order_one) and bool(e.stuck(i)))
         severity = Severity.SEVERE if e.enough(e.share(fails)) else Severity.MODERATE
         far = _far(sizes, one) or sizes
+        divided = functools.partial(rescale_outputs, far)
         return Found(
             self.name,
             severity,
@@ -103,7 +108,8 @@ class Scaling(AbstractFinding):
                 "size of the untrained network (rms)": e.median(lambda i: e.before[i].field_rms),
             },
             "maps",
-            e.proposals(functools.partial(rescale_outputs, far), natural_gradient),
+            (e.proposals(nondimensionalize) or e.proposals(divided))
+            + e.proposals(natural_gradient),
         )
 
 
