@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import Proposal
+from pinntk.diagnosis.measures import main_condition
 from pinntk.optim import NaturalGradient, SecondOrder
 from pinntk.training import Network, Setup, Training, natural_setup
 from pinntk.weighting import NTKWeights
+from pinntk.words import listed
 
 #: The name of a tuned setup with the natural gradient among the alternatives.
 NATURAL = "natural-gradient"
+#: Residuals for each parameter where the problem has fewer residuals than parameters.
+MORE = 2.0
 
 
 def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
@@ -22,21 +29,19 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
     if tuned is not None:
         return Proposal(text, tuned, changed_code(setup, tuned))
     if isinstance(setup.network, Network):
-        shape = setup.network
-        if shape.output is not None:
-            code = f"pk.natural_setup(problem, output={python_of(shape.output)})"
-            return Proposal(text, natural_setup(setup.problem, output=shape.output), code)
-        changed = natural_setup(setup.problem)
-        if shape.hard:
-            hard = changed.network
-            assert isinstance(hard, Network)
-            changed = changed.replace(network=hard.replace(hard=True, harmonics=shape.harmonics))
-            return Proposal(
-                text,
-                changed,
-                f"pk.natural_setup(problem, hard=True, harmonics={shape.harmonics})",
-            )
-        return Proposal(text, changed, "pk.natural_setup(problem)")
+        options: dict[str, Any] = {}
+        if setup.network.output is not None:
+            options["output"] = setup.network.output
+        if setup.network.hard:
+            options |= {"hard": True, "harmonics": setup.network.harmonics}
+        points = _enough_points(setup, evidence)
+        if points:
+            options["points"] = points
+            each = [f"{count:,} points of '{name}'" for name, count in points.items()]
+            text = f"{text[:-1]}, with {listed(each)}: as many residuals as it has parameters, and more."
+        written = [f"{name}={python_of(value)}" for name, value in options.items()]
+        code = f"pk.natural_setup({', '.join(['problem', *written])})"
+        return Proposal(text, natural_setup(setup.problem, **options), code)
     return Proposal(
         text,
         setup.replace(
@@ -46,6 +51,26 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
         ),
         "pk.Training(pk.NaturalGradient(), steps=1000, log_every=10)  # with a float64 model",
     )
+
+
+def _enough_points(setup: Setup, evidence: Evidence) -> dict[str, int]:
+    """More points for the equation where a natural-gradient run has fewer residuals than parameters.
+
+    It solves to the end: with fewer it meets all residuals, and is free between the points.
+    """
+    problem, residuals = evidence.problem, evidence.residuals
+    name = main_condition(problem)
+    if problem.condition(name).where.given is not None:
+        return {}
+    shape = natural_setup(setup.problem, nondimensional=False).network
+    assert isinstance(shape, Network)
+    inside = (shape.depth - 1) * shape.width * (shape.width + 1)
+    ends = shape.width * (problem.domain.dimension + 1) + (shape.width + 1) * len(problem.fields)
+    parameters, others = inside + ends, sum(residuals.values()) - residuals[name]
+    if others + residuals[name] >= parameters:
+        return {}
+    each = residuals[name] / evidence.counts[name]
+    return {name: 2 ** math.ceil(math.log2((MORE * parameters - others) / each))}
 
 
 def algorithm_1(setup: Setup, evidence: Evidence) -> Proposal | None:

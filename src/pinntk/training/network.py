@@ -96,8 +96,8 @@ class Network(AbstractNetwork):
       with `harmonics` waves for each periodic coordinate.
     - `output`: an elementwise function of the last layer, such as `jax.nn.softplus` or `jnp.exp` for
       fields that are positive; none by default. `hard` conditions are built in behind it.
-    - `output_scaling`: how the network's outputs are scaled, `OutputScaling(shift, scale)`; within the ansatz
-      where conditions are built in. `pk.nondimensional` finds it.
+    - `output_scaling`: how the network's outputs are scaled, `OutputScaling(shift, scale)`; within the
+      ansatz where conditions are built in. `pk.nondimensional` finds it.
     """
 
     width: int = 50
