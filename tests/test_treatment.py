@@ -77,7 +77,7 @@ SHAPE = Network(width=3, depth=1, activation=jnp.sin, input_scale=2.0)
         use_adam,
         lambda s, e: other_step(0.1, s, e),
         lambda s, e: more_points("residual", 512, s, e),
-        lambda s, e: raise_frequencies({"x": 12.0}, s, e),
+        lambda s, e: raise_frequencies({"x": 12.0, "t": 2.0}, s, e),
     ],
 )
 def test_the_code_of_a_proposal_makes_its_setup(diagnosis, remedy):

@@ -8,6 +8,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pinntk.optim import SecondOrder
 from pinntk.training.describe import describe_setup, differences
 from pinntk.training.setup import Setup
 
@@ -30,12 +31,20 @@ class Severity(enum.StrEnum):
 class Proposal:
     """What to do: in words, as a changed setup (None if no setting does it), and as Python code.
 
-    `code` uses the names `problem`, `network`, `training` and `setup` for what was diagnosed.
+    `code` uses the names `problem`, `network`, `training` and `setup` for what was diagnosed. `key`
+    names the remedy, whatever its numbers; `record_of` says by it how often the remedy helped.
     """
 
     text: str
     setup: Setup | None = None
     code: str = ""
+    key: str = ""
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the proposed training solves with the kernel, as the natural gradient does."""
+        setup = self.setup
+        return setup is not None and isinstance(setup.training.optimizer.kind, SecondOrder)
 
     def option(self, before: Setup, option_of: OptionOf | None) -> str:
         """The change as options of a command line; empty where there are none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import Proposal
@@ -9,8 +11,13 @@ from pinntk.optim import NaturalGradient, SecondOrder
 from pinntk.training import Network, Setup, Training, natural_setup
 from pinntk.weighting import NTKWeights
 
-#: The name of a tuned setup with the natural gradient among the alternatives.
+#: The name of a tuned setup with the natural gradient among the alternatives, and of the remedy.
 NATURAL = "natural-gradient"
+
+
+def first_order_only(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Those that keep to first-order optimizers, for networks too large to solve with their kernel."""
+    return tuple(proposal for proposal in proposals if not proposal.second_order)
 
 
 def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
@@ -20,7 +27,7 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
     text = "Switch to the natural gradient: it solves with the kernel instead of following the gradient."
     tuned = evidence.alternatives.get(NATURAL)
     if tuned is not None:
-        return Proposal(text, tuned, changed_code(setup, tuned))
+        return Proposal(text, tuned, changed_code(setup, tuned), NATURAL)
     if isinstance(setup.network, Network):
         shape = setup.network
         changed = natural_setup(setup.problem)
@@ -32,8 +39,9 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
                 text,
                 changed,
                 f"pk.natural_setup(problem, hard=True, harmonics={shape.harmonics})",
+                NATURAL,
             )
-        return Proposal(text, changed, "pk.natural_setup(problem)")
+        return Proposal(text, changed, "pk.natural_setup(problem)", NATURAL)
     return Proposal(
         text,
         setup.replace(
@@ -42,6 +50,7 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
             dtype="float64",
         ),
         "pk.Training(pk.NaturalGradient(), steps=1000, log_every=10)  # with a float64 model",
+        NATURAL,
     )
 
 
@@ -57,6 +66,7 @@ def algorithm_1(setup: Setup, evidence: Evidence) -> Proposal | None:
         "Weight the conditions by Algorithm 1, so that all have the same average rate.",
         changed,
         changed_code(setup, changed),
+        "algorithm-1",
     )
 
 
@@ -74,6 +84,7 @@ def build_in(setup: Setup, evidence: Evidence) -> Proposal | None:
         f"Build {', '.join(hard.conditions)} into the model, so that they need no term in the loss.",
         changed,
         changed_code(setup, changed),
+        "hard-constraints",
     )
 
 
@@ -93,4 +104,5 @@ def fresh_network(setup: Setup, evidence: Evidence) -> Proposal | None:
         "Start from a fresh network with small weights and a smooth activation (tanh).",
         changed,
         changed_code(setup, changed),
+        "fresh-network",
     )
