@@ -303,6 +303,7 @@ WAYS = {
     "standard": {"initializer": "lecun", "bias_std": 1.0},
     "ntk": {"parametrization": "ntk"},
     "features": {"fourier_features": 4, "fourier_scale": 2.0},
+    "scales": {"fourier_features": 4, "fourier_scales": {"x": 0.5, "t": 2.0}},
     "descent": {"optimizer": "sgd", "decay_rate": 0.5, "decay_steps": 7},
     "points": {"points": {"residual": 77.0}, "redraw_every": 3},
     "fixed": {"weighting": "fixed", "weights": {"boundary": 100.0}},

@@ -31,7 +31,7 @@ partial = functools.partial
 PLAIN = {"weighting": Fixed()}
 
 
-def travelling(across: float, along: float, *, points: int = 300) -> Problem:
+def travelling(across: float, along: float, *, points: int = 400) -> Problem:
     """u_t + 0.3 u_x + u = f on [0, 1]² for sin(2πx) cos(πt) + 0.3 sin(across·πx) cos(along·πt)."""
     domain = SpaceTime(x=(0.0, 1.0), t=(0.0, 1.0))
 
@@ -76,6 +76,15 @@ _OWN = [
         {},
         True,
         "Six periods along x and half of one along t.",
+    ),
+    Patient(
+        "spectral_both",
+        SpectralBias.name,
+        "strong",
+        partial(travelling, 8.0, 8.0),
+        {},
+        True,
+        "Four periods along x and along t.",
     ),
     Patient(
         "points_front",
@@ -148,7 +157,7 @@ REMEDY_CASES: Mapping[str, tuple[Patient, ...]] = {
         ),
         "fourier-features": (
             *("spectral_relaxation", "spectral_relaxation_strong", "spectral_poisson"),
-            *("spectral_long", "spectral_across", "spectral_helmholtz"),
+            *("spectral_long", "spectral_across", "spectral_both", "spectral_helmholtz"),
         ),
         "more-points": (
             *("points_relaxation", "points_relaxation_strong", "points_helmholtz"),
