@@ -28,6 +28,7 @@ NAMES = {
     "points-by-residual": "points by residual",
     "larger-network": "a larger network",
     "learning-rate": "another learning rate",
+    "adam": "Adam for gradient descent",
     "input-scaling": "input scaling",
     "float64": "float64",
     "fresh-network": "a fresh network",

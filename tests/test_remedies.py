@@ -143,6 +143,14 @@ def test_no_features_where_they_could_not_help(waves, imbalance):
     assert raise_frequencies(waves, setup, imbalance.evidence) is None
 
 
+def test_fast_waves_along_two_coordinates_are_given_no_features(imbalance):
+    setup, evidence = imbalance.setup, imbalance.evidence
+    assert raise_frequencies({"x": 8.0, "t": 8.0}, setup, evidence) is None
+    shape = raise_frequencies({"x": 8.0, "t": 0.3}, setup, evidence).setup.network
+    assert shape.fourier_features == 40
+    assert shape.fourier_scale == {"x": 1.0, "t": pytest.approx(0.125, rel=0.1)}
+
+
 def test_the_scale_is_that_of_the_networks_inputs(imbalance):
     """σ = f/4 for f waves per unit of the input: with the unit doubled, half as many."""
     setup = case("fourier-features", "spectral_long")

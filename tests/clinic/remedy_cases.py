@@ -175,6 +175,7 @@ REMEDY_CASES: Mapping[str, tuple[Patient, ...]] = {
             *("step_small_heat", "step_small_poisson", "step_large_heat"),
             *("step_large_poisson", "step_descent", "step_descent_strong"),
         ),
+        "adam": ("step_descent", "step_descent_strong"),
         "input-scaling": (
             *("scaling_long", "scaling_long_strong", "scaling_short", "scaling_short_strong"),
         ),

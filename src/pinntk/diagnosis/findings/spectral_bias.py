@@ -25,7 +25,7 @@ LEAST_WAVES = 1.0
 #: The phase 2πσx of a typical feature turns by π over half a domain of [−1, 1] at σ = ½. A plain layer,
 #: whose weights are of order one, makes such slow features itself.
 LEAST_SCALE = 0.5
-#: How many features.
+#: How many features for each coordinate: ten frequencies, of which one or two lie near the fastest.
 FEATURES = 20
 
 
@@ -100,12 +100,15 @@ def raise_frequencies(
     extents = _extents(setup, network, evidence)
     exact = {k: OF_FREQUENCY * max(waves[k], LEAST_WAVES) / extents[k] for k in extents}
     # Scaled inputs of another extent than [−1, 1] also change what a plain layer makes.
-    if max(scale * extents[k] / 2 for k, scale in exact.items()) < LEAST_SCALE:
+    fast = [k for k, scale in exact.items() if scale * extents[k] / 2 >= LEAST_SCALE]
+    # Waves along several coordinates have more directions than there are random frequencies: features
+    # took four waves along each of two coordinates from an error of 0.24 to 0.12 only.
+    if len(fast) != 1:
         return None
     scales = {name: float(f"{scale:.2g}") for name, scale in exact.items()}
     alike = len(set(scales.values())) == 1
     scale = next(iter(scales.values())) if alike else scales
-    shape = network.replace(fourier_features=FEATURES, fourier_scale=scale)
+    shape = network.replace(fourier_features=FEATURES * len(scales), fourier_scale=scale)
     changed = setup.replace(network=shape)
     sizes = ", ".join(f"{size:g} along {name}" for name, size in scales.items())
     text = (
