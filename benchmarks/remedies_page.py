@@ -102,10 +102,11 @@ def error(values: list[float | None]) -> str:
 
 def prescriptions(record: Record) -> str:
     """What was prescribed, in words, where the words have numbers of their own."""
+    has_numbers = lambda text: any(sign.isdigit() for sign in text.replace("Algorithm 1", ""))
     lines = [
         f"- `{result['case']}`: {result['prescribed']}"
         for result in record["results"]
-        if "after" in result and any(sign.isdigit() for sign in result["prescribed"])
+        if "after" in result and has_numbers(result["prescribed"])
     ]
     return "\n".join(lines)
 
@@ -121,9 +122,13 @@ def page(record: Record) -> str:
 A remedy is prescribed only for what it helps against. Here each one is measured by itself on small
 problems with the failure that it is for, and the natural gradient, which helps against most failures, is
 left out. A problem is diagnosed once, and trained from {record["seeds"]} seeds as it is and as the
-diagnosis prescribes, for the same number of steps by the same optimizer. An error is relative L2 against
-the exact solution. A *gain* is the error without the remedy, counted as 1 where it was larger, over the
-error with it; the median over the seeds counts.
+diagnosis prescribes, for the same number of steps. An error is relative L2 against the exact solution. A
+*gain* is the error without the remedy, counted as 1 where it was larger, over the error with it; the
+median over the seeds counts. Where the diagnosis does not prescribe the remedy, what it found is named.
+
+Fourier features are prescribed where the field is fast along one coordinate. Along several at once they
+are not: random frequencies are then too few for all directions. On `spectral_both`, with 300 points,
+20 features of scale 0.5 took the median error from 0.24 to 0.18, and 40 to 0.12.
 
 {summary(record)}
 {details(record)}

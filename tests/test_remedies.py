@@ -17,7 +17,7 @@ from each import each
 from pinntk.diagnosis import Proposal, examine, first_order_only, record_of
 from pinntk.diagnosis.findings import FINDINGS
 from pinntk.diagnosis.findings.conflict import enlarge
-from pinntk.diagnosis.findings.points import more_points
+from pinntk.diagnosis.findings.points import follow_residual, more_points
 from pinntk.diagnosis.findings.precision import double
 from pinntk.diagnosis.findings.scaling import rescale_inputs
 from pinntk.diagnosis.findings.spectral_bias import raise_frequencies
@@ -63,6 +63,7 @@ def error(setup):
             functools.partial(raise_frequencies, {"t": 12}),
         ),
         ("more-points", "points_relaxation", functools.partial(more_points, "residual", 64)),
+        ("points-by-residual", "points_front", follow_residual),
         ("larger-network", "conflict_poisson", enlarge),
         ("learning-rate", "step_small_poisson", functools.partial(other_step, 0.1)),
         ("input-scaling", "scaling_long_strong", rescale_inputs),
