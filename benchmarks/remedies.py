@@ -144,7 +144,7 @@ def main() -> None:
             print(shown(result), flush=True)
             results = [old for old in results if place(old) != place(result)] + [result]
         results.sort(key=lambda result: order.index(place(result)))
-        record = {"seeds": SEEDS, "cases": told, "results": results}
+        record = {"seeds": SEEDS, "cases": told, "planned": order, "results": results}
         written = write("remedies", arguments, record, short=True)
         if written is not None and written.parent == RESULTS:
             keep(json.loads(written.read_text()))

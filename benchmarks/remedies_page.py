@@ -65,15 +65,16 @@ def summary(record: Record) -> str:
     """A row for every remedy."""
     rows = []
     for key, name in NAMES.items():
-        planted = [r for r in record["results"] if r["remedy"] == key]
-        if not planted:
-            continue
+        planted = sum(remedy == key for remedy, _ in record["planned"])
+        seen = [r for r in record["results"] if r["remedy"] == key]
         found = [gain(r) for r in tried(record, key)]
         middle = times(statistics.median(found)) if found else ""
         helped = str(sum(value >= HELPS for value in found))
         worse = str(sum(value < 1 for value in found))
-        rows.append([name, str(len(planted)), str(len(found)), helped, worse, middle])
-    header = ["remedy", "planted", "prescribed", f"{HELPS:g} times better", "worse", "median gain"]
+        counts = [str(planted), str(len(seen)), str(len(found))]
+        rows.append([name, *counts, helped, worse, middle])
+    header = ["remedy", "planted", "measured", "prescribed", f"{HELPS:g} times better", "worse"]
+    header.append("median gain")
     return table(header, rows)
 
 
@@ -100,6 +101,17 @@ def error(values: list[float | None]) -> str:
     return f"{middle:.1e}" if math.isfinite(middle) else "diverged"
 
 
+def missing(record: Record) -> str:
+    """What is planned and was not measured yet."""
+    done = {(r["remedy"], r["case"]) for r in record["results"]}
+    lines = [
+        f"- {name}: {', '.join(f'`{case}`' for case in cases)}"
+        for key, name in NAMES.items()
+        if (cases := [c for k, c in record["planned"] if k == key and (k, c) not in done])
+    ]
+    return "\n".join(lines) or "Nothing."
+
+
 def prescriptions(record: Record) -> str:
     """What was prescribed, in words, where the words have numbers of their own."""
     has_numbers = lambda text: any(sign.isdigit() for sign in text.replace("Algorithm 1", ""))
@@ -119,7 +131,7 @@ def page(record: Record) -> str:
     versions = record["versions"]
     return f"""# Each remedy's record
 
-A remedy is prescribed only for what it helps against. Here each one is measured by itself on small
+A remedy is prescribed for what it is meant to help against. Here each one is measured by itself on small
 problems with the failure that it is for, and the natural gradient, which helps against most failures, is
 left out. A problem is diagnosed once, and trained from {record["seeds"]} seeds as it is and as the
 diagnosis prescribes, for the same number of steps. An error is relative L2 against the exact solution. A
@@ -132,6 +144,14 @@ are not: random frequencies are then too few for all directions. On `spectral_bo
 
 {summary(record)}
 {details(record)}
+**These cases are no independent test.** The rule for Fourier features was changed until `spectral_across`
+came out right: it had a gain of 9.1 with one estimate of the waves, 20 features and 300 points, and of
+9.9 with another estimate and 400 points. Most other cases were made to have one failure and no other.
+
+## Not measured yet
+
+{missing(record)}
+
 ## What was prescribed
 
 {prescriptions(record)}
