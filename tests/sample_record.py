@@ -131,7 +131,14 @@ def _points(rng, condition: str, n: int, dimensions: int) -> list[list[float]]:
 
 def _findings() -> list[dict[str, Any]]:
     def remedy(text, changes, option, code):
-        return {"text": text, "changes": changes, "option": option, "code": code}
+        record = "10 times better in 2 of 2 planted cases" if "Algorithm" in text else ""
+        return {
+            "text": text,
+            "changes": changes,
+            "option": option,
+            "code": code,
+            "record": record,
+        }
 
     return [
         {

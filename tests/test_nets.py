@@ -203,6 +203,16 @@ def test_frequencies_have_the_stated_scale():
     np.testing.assert_allclose(np.std(frequencies), 3.0, rtol=0.05)  # 10,000 draws: 0.7% is a sigma
 
 
+def test_each_coordinate_may_have_a_scale_of_its_own():
+    """σ along each coordinate, of the same draws; one number is the same for all."""
+    draw = lambda scale: np.asarray(FourierFeatures(2, 10_000, scale=scale, key=KEY).frequencies)
+    deviations = np.std(draw((3.0, 0.5)), axis=1)
+    np.testing.assert_allclose(deviations, [3.0, 0.5], rtol=0.05)
+    np.testing.assert_array_equal(draw((3.0, 3.0)), draw(3.0))
+    with pytest.raises(PinntkError, match=r"scale: got \(1.0,\); expected a number, or 2 numbers"):
+        FourierFeatures(2, 4, scale=(1.0,), key=KEY)
+
+
 def test_frequencies_are_not_trained():
     model = NETWORKS["fourier_mlp"](KEY)
     slopes = jax.grad(lambda m: m(POINT))(model)

@@ -95,6 +95,20 @@ def test_the_networks_are_what_they_are_called():
     assert type(network(network="mlp")) is MLP
     assert type(network(network="modified-mlp")) is ModifiedMLP
     assert network(fourier_features=4).layers[0].weight.shape == (4, 3)
+    scaled = network(fourier_features=4, fourier_scales={"x": 3.0}).embedding.frequencies
+    np.testing.assert_array_equal(
+        scaled, network(fourier_features=4, fourier_scale=3.0).embedding.frequencies
+    )
+    with pytest.raises(
+        PinntkError, match=r"fourier_scale: got {'t': 3\.0}; expected a number for each of x"
+    ):
+        network(fourier_features=4, fourier_scales={"t": 3.0})
+    with pytest.raises(
+        PinntkError, match="fourier_scale of 'x': got 0; expected a positive finite"
+    ):
+        Network(fourier_scale={"x": 0})
+    with pytest.raises(PinntkError, match="--fourier-scale: got 2; expected no such option beside"):
+        network(fourier_scale=2, fourier_scales={"x": 3.0})
     assert network(parametrization="ntk").layers[1].factor == pytest.approx(3**-0.5)
     assert not network().layers[0].bias.any()
     assert network(bias_std=1.0).layers[0].bias.all()
@@ -304,6 +318,7 @@ WAYS = {
     "standard": {"initializer": "lecun", "bias_std": 1.0},
     "ntk": {"parametrization": "ntk"},
     "features": {"fourier_features": 4, "fourier_scale": 2.0},
+    "scales": {"fourier_features": 4, "fourier_scales": {"x": 0.5}},
     "descent": {"optimizer": "sgd", "decay_rate": 0.5, "decay_steps": 7},
     "points": {"points": {"residual": 77.0}, "redraw_every": 3},
     "fixed": {"weighting": "fixed", "weights": {"boundary": 100.0}},

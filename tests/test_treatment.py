@@ -17,7 +17,7 @@ from pinntk.diagnosis import Proposal, examine, least_budget, treat
 from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.findings import Imbalance
 from pinntk.diagnosis.findings.conflict import enlarge
-from pinntk.diagnosis.findings.points import grow_points, more_points
+from pinntk.diagnosis.findings.points import follow_residual, grow_points, more_points
 from pinntk.diagnosis.findings.precision import double
 from pinntk.diagnosis.findings.scaling import rescale_inputs
 from pinntk.diagnosis.findings.spectral_bias import raise_frequencies
@@ -72,12 +72,13 @@ SHAPE = Network(width=3, depth=1, activation=jnp.sin, input_scale=2.0)
         enlarge,
         double,
         grow_points,
+        follow_residual,
         rescale_inputs,
         fresh_network,
         use_adam,
         lambda s, e: other_step(0.1, s, e),
         lambda s, e: more_points("residual", 512, s, e),
-        lambda s, e: raise_frequencies({"x": 12.0}, s, e),
+        lambda s, e: raise_frequencies({"x": 12.0, "t": 2.0}, s, e),
     ],
 )
 def test_the_code_of_a_proposal_makes_its_setup(diagnosis, remedy):

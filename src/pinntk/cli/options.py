@@ -116,6 +116,12 @@ class Options:
         MODEL,
         flags=("--nondimensional", "--dimensional"),
     )
+    fourier_scales: Mapping[str, float] | None = _option(
+        "The same along each coordinate, such as x=0.75,t=0.125.",
+        MODEL,
+        "NAME=VALUE",
+        parser=functools.partial(parse_numbers, "scale"),
+    )
     weighting: str | None = _option(
         "fixed, ntk (Algorithm 1), or a rule of yours, FILE.py:NAME.", TRAINING
     )

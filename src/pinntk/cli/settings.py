@@ -139,20 +139,23 @@ def _whole(name: str, count: float) -> int:
 
 
 #: The options of a `Network` that are numbers, or switches, of the same name.
-PLAIN_NETWORK = (
-    *("width", "depth", "input_scale", "hard", "harmonics"),
-    *("fourier_features", "fourier_scale"),
-)
+PLAIN_NETWORK = (*("width", "depth", "input_scale", "hard", "harmonics", "fourier_features"),)
+_FOURIER = ("fourier_scale", "fourier_scales")
 _PARAMETRIZATION = ("parametrization", "initializer", "bias_std")
 
 
 def _network(setup: Setup, options: Options) -> Any:
     network = setup.network
     if not isinstance(network, Network):
-        every = (*PLAIN_NETWORK, "network", "activation", "scaling", "output", *_PARAMETRIZATION)
+        names_of_network = ("network", "activation", "scaling", "output")
+        every = (*PLAIN_NETWORK, *_FOURIER, *names_of_network, *_PARAMETRIZATION)
         _refuse(options, every, "no options of the network, since the setup brings its own")
         return network
     changes = {name: getattr(options, name) for name in PLAIN_NETWORK}
+    changes["fourier_scale"] = options.fourier_scale
+    if options.fourier_scales is not None:
+        _refuse(options, ("fourier_scale",), "no such option beside --fourier-scales")
+        changes["fourier_scale"] = dict(options.fourier_scales)
     tables = {
         "architecture": ("network", names.ARCHITECTURES),
         "activation": ("activation", names.ACTIVATIONS),

@@ -118,6 +118,9 @@ def _network(old: NetworkLike, new: NetworkLike) -> Changes:
     found: Changes = {}
     for name in PLAIN_NETWORK:
         found |= _changed(name, getattr(old, name), getattr(new, name))
+    scale = new.fourier_scale
+    if old.fourier_scale != scale:
+        found |= {"fourier_scales" if isinstance(scale, Mapping) else "fourier_scale": scale}
     found |= _named("network", names.ARCHITECTURES, old.architecture, new.architecture)
     found |= _named("activation", names.ACTIVATIONS, old.activation, new.activation)
     found |= _named("scaling", names.SCALINGS, old.scaling, new.scaling)

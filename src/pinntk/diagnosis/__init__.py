@@ -16,7 +16,9 @@ from pinntk.diagnosis.finding import (
 )
 from pinntk.diagnosis.findings import FINDINGS
 from pinntk.diagnosis.forecast import ConditionForecast, Forecast, forecast
+from pinntk.diagnosis.remedies import first_order_only
 from pinntk.diagnosis.subject import AbstractSubject, Draw, JaxSubject
+from pinntk.diagnosis.track_record import TrackRecord, record_of
 from pinntk.diagnosis.trial import Trial
 from pinntk.diagnosis.trials import Treatment, least_budget, treat
 
@@ -37,14 +39,17 @@ __all__ = [
     "Proposal",
     "Remedy",
     "Severity",
+    "TrackRecord",
     "Treatment",
     "Trial",
     "Winner",
     "diagnose",
     "examine",
     "finding_text",
+    "first_order_only",
     "forecast",
     "least_budget",
     "provenance",
+    "record_of",
     "treat",
 ]

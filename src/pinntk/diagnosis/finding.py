@@ -8,6 +8,8 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pinntk.diagnosis.track_record import record_of
+from pinntk.optim import SecondOrder
 from pinntk.training.describe import describe_setup, differences
 from pinntk.training.setup import Setup
 
@@ -30,12 +32,20 @@ class Severity(enum.StrEnum):
 class Proposal:
     """What to do: in words, as a changed setup (None if no setting does it), and as Python code.
 
-    `code` uses the names `problem`, `network`, `training` and `setup` for what was diagnosed.
+    `code` uses the names `problem`, `network`, `training` and `setup` for what was diagnosed. `key`
+    names the remedy, whatever its numbers; `record_of` says by it how often the remedy helped.
     """
 
     text: str
     setup: Setup | None = None
     code: str = ""
+    key: str = ""
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the proposed training solves with the kernel, as the natural gradient does."""
+        setup = self.setup
+        return setup is not None and isinstance(setup.training.optimizer.kind, SecondOrder)
 
     def option(self, before: Setup, option_of: OptionOf | None) -> str:
         """The change as options of a command line; empty where there are none."""
@@ -44,12 +54,15 @@ class Proposal:
         return option_of(before, self.setup) or ""
 
     def as_dict(self, before: Setup, option_of: OptionOf | None = None) -> dict[str, Any]:
-        """JSON-ready; `changes` are the settings that differ from those `before`."""
+        """JSON-ready; `changes` are the settings that differ from those `before`,
+        `record` how often the remedy helped on planted failures.
+        """
         return {
             "text": self.text,
             "changes": changes(before, self.setup),
             "option": self.option(before, option_of),
             "code": self.code,
+            "record": str(record_of(self.key) or ""),
         }
 
 

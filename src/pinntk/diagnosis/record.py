@@ -93,6 +93,11 @@ KEYS = (
         "the same as options of `pinntk train`; may be empty",
     ),
     Key("findings[].remedies[].code", "text", "the same in Python; may be empty"),
+    Key(
+        "findings[].remedies[].record",
+        "text",
+        "how often it helped on planted failures; empty where that was not measured",
+    ),
     Key("forecast", "open", "what the kernel at the start says, as `forecast` finds it", True),
     Key("forecast.conditions", "object", "by condition"),
     Key("forecast.conditions.<name>", "open", "one condition"),

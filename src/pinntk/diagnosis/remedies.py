@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from pinntk.diagnosis.code import changed_code, python_of
@@ -14,10 +15,15 @@ from pinntk.training import Network, Setup, Training, natural_setup
 from pinntk.weighting import NTKWeights
 from pinntk.words import listed
 
-#: The name of a tuned setup with the natural gradient among the alternatives.
+#: The name of a tuned setup with the natural gradient among the alternatives, and of the remedy.
 NATURAL = "natural-gradient"
 #: Residuals for each parameter where the problem has fewer residuals than parameters.
 MORE = 2.0
+
+
+def first_order_only(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Those that keep to first-order optimizers, for networks too large to solve with their kernel."""
+    return tuple(proposal for proposal in proposals if not proposal.second_order)
 
 
 def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
@@ -27,7 +33,7 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
     text = "Switch to the natural gradient: it solves with the kernel instead of following the gradient."
     tuned = evidence.alternatives.get(NATURAL)
     if tuned is not None:
-        return Proposal(text, tuned, changed_code(setup, tuned))
+        return Proposal(text, tuned, changed_code(setup, tuned), NATURAL)
     if isinstance(setup.network, Network):
         options: dict[str, Any] = {}
         if setup.network.output is not None:
@@ -41,7 +47,7 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
             text = f"{text[:-1]}, with {listed(each)}: as many residuals as it has parameters, and more."
         written = [f"{name}={python_of(value)}" for name, value in options.items()]
         code = f"pk.natural_setup({', '.join(['problem', *written])})"
-        return Proposal(text, natural_setup(setup.problem, **options), code)
+        return Proposal(text, natural_setup(setup.problem, **options), code, NATURAL)
     return Proposal(
         text,
         setup.replace(
@@ -50,6 +56,7 @@ def natural_gradient(setup: Setup, evidence: Evidence) -> Proposal | None:
             dtype="float64",
         ),
         "pk.Training(pk.NaturalGradient(), steps=1000, log_every=10)  # with a float64 model",
+        NATURAL,
     )
 
 
@@ -85,6 +92,7 @@ def algorithm_1(setup: Setup, evidence: Evidence) -> Proposal | None:
         "Weight the conditions by Algorithm 1, so that all have the same average rate.",
         changed,
         changed_code(setup, changed),
+        "algorithm-1",
     )
 
 
@@ -102,6 +110,7 @@ def build_in(setup: Setup, evidence: Evidence) -> Proposal | None:
         f"Build {', '.join(hard.conditions)} into the model, so that they need no term in the loss.",
         changed,
         changed_code(setup, changed),
+        "hard-constraints",
     )
 
 
@@ -121,4 +130,5 @@ def fresh_network(setup: Setup, evidence: Evidence) -> Proposal | None:
         "Start from a fresh network with small weights and a smooth activation (tanh).",
         changed,
         changed_code(setup, changed),
+        "fresh-network",
     )

@@ -12,12 +12,11 @@ from pinntk.diagnosis.claim import Winner, winner_of
 from pinntk.diagnosis.diagnosis import Diagnosis
 from pinntk.diagnosis.examination import Progress, no_progress
 from pinntk.diagnosis.finding import OptionOf, Proposal, Severity
-from pinntk.diagnosis.remedies import natural_gradient
+from pinntk.diagnosis.remedies import first_order_only, natural_gradient
 from pinntk.diagnosis.score import Score
 from pinntk.diagnosis.slab_remedy import time_slabs
 from pinntk.diagnosis.trial import Race, Trial
 from pinntk.errors import PinntkError
-from pinntk.optim import SecondOrder
 from pinntk.training import Setup, strict
 
 #: No more trials than this: each pays for a compilation.
@@ -120,7 +119,7 @@ def treat(
 def _race(races: list[Race], budget: float, score: Score, progress: Progress) -> bool:
     """The rounds; whether they were interrupted."""
     racing, began, trained = list(races), time.perf_counter(), 0.0
-    second_order = [race for race in races[1:] if race.remedy and is_second_order(race.remedy)]
+    second_order = [race for race in races[1:] if race.remedy and race.remedy.second_order]
     due = {id(race) for race in (*races[:2], *second_order[:1])}
     for turn in range(ROUNDS):
         # Every round has the same time, so that what is left in the race goes on for longer.
@@ -185,11 +184,5 @@ def choose(diagnosis: Diagnosis, first_order: bool = False) -> list[Proposal]:
         chosen.remove(late)
         chosen.insert(1, late)
     if first_order:
-        return [p for p in chosen if not is_second_order(p)]
+        return list(first_order_only(chosen))
     return chosen
-
-
-def is_second_order(proposal: Proposal) -> bool:
-    """Whether a proposal trains with a second-order optimizer."""
-    setup = proposal.setup
-    return setup is not None and isinstance(setup.training.optimizer.kind, SecondOrder)

@@ -189,14 +189,27 @@ class FourierFeatures(eqx.Module):
     """x ↦ (cos 2πxB, sin 2πxB) with B of shape (d, m) drawn from N(0, σ²); not trained.
 
     Tancik et al., NeurIPS 2020; for PINNs Wang, Wang, Perdikaris, CMAME 384 (2021).
+
+    **Arguments:** `scale`: σ, in cycles per unit of x: one for all coordinates, or one for each, where
+    the field varies faster along some than along others.
     """
 
     frequencies: Float[Array, "d m"]
 
-    def __init__(self, in_size: int, features: int, *, scale: float, key: PRNGKeyArray):
+    def __init__(
+        self,
+        in_size: int,
+        features: int,
+        *,
+        scale: float | Sequence[float],
+        key: PRNGKeyArray,
+    ):
         if features < 2 or features % 2:
             raise PinntkError("features", got=features, expected="an even number, 2 or more")
-        self.frequencies = scale * jax.random.normal(key, (in_size, features // 2))
+        if isinstance(scale, Sequence) and len(scale) != in_size:
+            raise PinntkError("scale", got=scale, expected=f"a number, or {in_size} numbers")
+        scales = jnp.broadcast_to(jnp.asarray(scale, float), (in_size,))
+        self.frequencies = scales[:, None] * jax.random.normal(key, (in_size, features // 2))
 
     @property
     def out_size(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -90,8 +90,9 @@ class Network(AbstractNetwork):
     - `architecture`: `MLP` or `ModifiedMLP`; `parametrization` as for `MLP`.
     - `scaling` maps the inputs: `unit_scaling`, `standard_scaling`, `points_scaling` or `no_scaling`;
       `input_scale` multiplies the result.
-    - `fourier_features`: how many random Fourier features, of standard deviation `fourier_scale`,
-      come before the network; 0 for none.
+    - `fourier_features`: how many random Fourier features come before the network; 0 for none. Their
+      frequencies have the standard deviation `fourier_scale`, in cycles per unit of the scaled input:
+      one number, or one for each coordinate by name, `{"x": 0.75, "t": 0.125}`.
     - `hard`: build the conditions that the problem can build in (`Problem(hard=...)`) into the model,
       with `harmonics` waves for each periodic coordinate.
     - `output`: an elementwise function of the last layer, such as `jax.nn.softplus` or `jnp.exp` for
@@ -108,7 +109,7 @@ class Network(AbstractNetwork):
     scaling: Scaling = unit_scaling
     input_scale: float = 1.0
     fourier_features: int = 0
-    fourier_scale: float = 1.0
+    fourier_scale: float | Mapping[str, float] = 1.0
     hard: bool = False
     harmonics: int = 1
     output: Callable[[Array], Array] | None = None
@@ -120,10 +121,12 @@ class Network(AbstractNetwork):
         check_function("activation", self.activation)
         if self.output is not None:
             check_function("output", self.output)
-        for name in ("input_scale", "fourier_scale"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-                raise PinntkError(name, got=value, expected="a positive finite number")
+        _check_positive("input_scale", self.input_scale)
+        if isinstance(self.fourier_scale, Mapping):
+            for name, value in self.fourier_scale.items():
+                _check_positive(f"fourier_scale of {name!r}", value)
+        else:
+            _check_positive("fourier_scale", self.fourier_scale)
 
     def replace(self, **changes: Any) -> Network:
         """A copy with other values."""
@@ -192,7 +195,20 @@ class Network(AbstractNetwork):
             return PeriodicFeatures(d, axes, self.harmonics, 2 * math.pi / extents.pop())
         if not self.fourier_features:
             return None
-        return FourierFeatures(d, self.fourier_features, scale=self.fourier_scale, key=key)
+        scale = self.fourier_scale
+        if isinstance(scale, Mapping):
+            if set(scale) != set(domain.coordinates):
+                wanted = ", ".join(domain.coordinates)
+                raise PinntkError(
+                    "fourier_scale", got=scale, expected=f"a number for each of {wanted}"
+                )
+            scale = tuple(scale[name] for name in domain.coordinates)
+        return FourierFeatures(d, self.fourier_features, scale=scale, key=key)
+
+
+def _check_positive(argument: str, value: object) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise PinntkError(argument, got=value, expected="a positive finite number")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

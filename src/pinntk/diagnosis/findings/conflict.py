@@ -46,4 +46,4 @@ def enlarge(setup: Setup, evidence: Evidence) -> Proposal:
     width, depth = max(4 * network.width, 20), max(network.depth, 2)
     changed = setup.replace(network=network.replace(width=width, depth=depth))
     text = f"Use a larger network, {depth} layers of {width}."
-    return Proposal(text, changed, changed_code(setup, changed))
+    return Proposal(text, changed, changed_code(setup, changed), "larger-network")

@@ -13,7 +13,7 @@ from pinntk.diagnosis.evidence import FAILED, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import main_condition
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.training import AsConditioned, ProgressivePoints, Setup
+from pinntk.training import AsConditioned, ProgressivePoints, ResidualAdaptive, Setup
 from pinntk.words import number, times
 
 
@@ -65,7 +65,9 @@ class Points(AbstractFinding):
             "A residual that vanishes on the points says nothing about the field between them.",
             measured,
             "maps",
-            e.proposals(functools.partial(more_points, name, needed), natural_gradient),
+            e.proposals(
+                functools.partial(more_points, name, needed), follow_residual, natural_gradient
+            ),
         )
 
     def _redundant(
@@ -105,7 +107,17 @@ def more_points(name: str, needed: int, setup: Setup, evidence: Evidence) -> Pro
     del evidence
     changed = setup.replace(problem=setup.problem.with_points({name: needed}))
     text = f"Use {needed:,} points for '{name}'."
-    return Proposal(text, changed, changed_code(setup, changed))
+    return Proposal(text, changed, changed_code(setup, changed), "more-points")
+
+
+def follow_residual(setup: Setup, evidence: Evidence) -> Proposal | None:
+    """As many points, drawn anew where the residual is large: what lies between them is seen in time."""
+    del evidence
+    if not isinstance(setup.training.resampling, AsConditioned):
+        return None
+    changed = setup.replace(training=setup.training.replace(resampling=ResidualAdaptive()))
+    text = "Draw new points where the residual is large, as the training goes on."
+    return Proposal(text, changed, changed_code(setup, changed), "points-by-residual")
 
 
 def grow_points(setup: Setup, evidence: Evidence) -> Proposal | None:
@@ -115,4 +127,4 @@ def grow_points(setup: Setup, evidence: Evidence) -> Proposal | None:
         return None
     changed = setup.replace(training=setup.training.replace(resampling=ProgressivePoints()))
     text = "Begin with a quarter of the points and let them grow."
-    return Proposal(text, changed, changed_code(setup, changed))
+    return Proposal(text, changed, changed_code(setup, changed), "growing-points")

@@ -87,7 +87,8 @@ def double(setup: Setup, evidence: Evidence) -> Proposal:
     if setup.dtype == "float64":
         return Proposal(f"{rewrite[:1].upper()}{rewrite[1:]}")
     changed = setup.replace(dtype="float64")
-    return Proposal(f"Compute in float64, or {rewrite}", changed, changed_code(setup, changed))
+    text = f"Compute in float64, or {rewrite}"
+    return Proposal(text, changed, changed_code(setup, changed), "float64")
 
 
 def exact_products(setup: Setup, evidence: Evidence) -> Proposal:

@@ -157,7 +157,7 @@ def rescale_inputs(setup: Setup, evidence: Evidence) -> Proposal | None:
     if network.scaling is unit_scaling and network.input_scale == 1.0:
         return None
     changed = setup.replace(network=network.replace(scaling=unit_scaling, input_scale=1.0))
-    return Proposal(text, changed, changed_code(setup, changed))
+    return Proposal(text, changed, changed_code(setup, changed), "input-scaling")
 
 
 def rescale_outputs(sizes: Mapping[str, float], setup: Setup, evidence: Evidence) -> Proposal:

@@ -165,7 +165,7 @@ def other_step(stable: float, setup: Setup, evidence: Evidence) -> Proposal | No
         factor, text = better / rate, f"Use a learning rate of {number(better)}."
     changed = training.replace(optimizer=kind.rescaled(factor))
     code = replaced("training", optimizer=f"training.optimizer.kind.rescaled({factor:.6g})")
-    return Proposal(text, setup.replace(training=changed), code)
+    return Proposal(text, setup.replace(training=changed), code, "learning-rate")
 
 
 def use_adam(setup: Setup, evidence: Evidence) -> Proposal | None:
@@ -175,4 +175,4 @@ def use_adam(setup: Setup, evidence: Evidence) -> Proposal | None:
         return None
     changed = setup.replace(training=setup.training.replace(optimizer=adam(USUAL)))
     code = replaced("training", optimizer=f"pk.adam({USUAL:g})")
-    return Proposal("Use Adam.", changed, code)
+    return Proposal("Use Adam.", changed, code, "adam")
