@@ -356,7 +356,12 @@ def evidence_of(setup):
         transport().baseline, models=tuple(draw.model for draw in subject.draws)
     )
     return dataclasses.replace(
-        transport(), setup=setup, subject=subject, baseline=baseline, _kept={}
+        transport(),
+        setup=setup,
+        subject=subject,
+        baseline=baseline,
+        not_finite=not_finite(subject),
+        _kept={},
     )
 
 
