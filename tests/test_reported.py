@@ -12,8 +12,6 @@ from each import each
 from pinntk.diagnosis import FINDINGS
 from pinntk.jacobian import cast
 
-#: A solution meets a condition to this, in units of the residual's parts: references have about 1e-7.
-MEETS = 1e-5
 #: Failure modes that a report may name before there is a rule for them.
 TO_COME = {
     *("zero solves it", "given solution", "coefficients", "not finite"),
@@ -80,7 +78,7 @@ def test_a_given_solution_meets_the_conditions_but_those_that_it_is_known_not_to
     setup = report.setup()
     found = worst(setup, setup.problem.solution)
     for condition, residual in found.items():
-        assert (residual > MEETS) == (condition in report.unmet), (condition, residual)
+        assert (residual > report.exact) == (condition in report.unmet), (condition, residual)
 
 
 @pytest.mark.fast
@@ -88,8 +86,8 @@ def test_control_a_wrong_solution_meets_none():
     setup = REPORTED["soliton"].setup()
     right = setup.problem.solution
     found = worst(setup, lambda p: 1.01 * right(p))
-    assert found["schroedinger"] > MEETS
-    assert found["start"] > MEETS
+    assert found["schroedinger"] > REPORTED["soliton"].exact
+    assert found["start"] > REPORTED["soliton"].exact
 
 
 @pytest.mark.fast

@@ -66,17 +66,19 @@ def wrong(solution, height):
 
 
 @each("make", BODIES)
-def test_the_solution_of_a_body_meets_its_conditions_at_any_scale(make):
+def test_the_solution_of_a_body_meets_its_conditions_at_another_scale(make):
     body = make(np.random.default_rng(5))
-    for dials in (Dials(), Dials(stretch=300.0, height=1e3, periods=3.0)):
-        problem = body.build(dials)
-        with pk.precision("float64"):
-            batch = cast(problem.sample(jax.random.key(0), jnp.float64), jnp.float64)
-            found = problem.residuals(problem.solution, batch)
-            other = problem.residuals(wrong(problem.solution, dials.height), batch)
-        for name, residual in found.items():
-            size = float(jnp.max(jnp.abs(other[name])))
-            assert float(jnp.max(jnp.abs(residual))) <= 1e-9 * size, name
+    dials = Dials(stretch=300.0, height=1e3, periods=3.0)
+    problem = body.build(dials)
+    with pk.precision("float64"):
+        batch = cast(problem.sample(jax.random.key(0), jnp.float64), jnp.float64)
+        batch = jax.tree.map(lambda rows: rows[:: 1 + len(rows) // 40], batch)
+        found, other = (
+            {name: np.abs(r).max() for name, r in problem.residuals(f, batch).items()}
+            for f in (problem.solution, wrong(problem.solution, dials.height))
+        )
+    for name, residual in found.items():
+        assert residual <= 1e-9 * other[name], name
 
 
 def test_a_body_is_the_same_problem_on_every_extent():

@@ -200,7 +200,7 @@ def conflict(rng: Rng, strength: Strength) -> Illness:
 def precision(rng: Rng, strength: Strength) -> Illness:
     """The equation as the difference of two sums with a large number, which float32 rounds."""
     body = draw(rng, scalar=True)
-    share = between(rng, *((3e6, 6e6) if strength == "mild" else (2e7, 6e7)))
+    share = between(rng, *((2e7, 6e7) if strength == "mild" else (1e8, 4e8)))
 
     places = rng.uniform(size=(64, len(body.coordinates)))
     big = share * _right_hand_side(body, places)

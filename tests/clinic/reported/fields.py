@@ -120,9 +120,10 @@ HALF, END = 5.0, math.pi / 2
 
 @functools.cache
 def spectral() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fourier coefficients of h at 401 even instants and their slopes; and the wave numbers.
+    """a_k of h = Σ a_k(t) e^(ikx − ik²t/2) at 401 even instants, their slopes, and k.
 
-    Strang's splitting in 16,000 steps on 256 points; the splitting error is about 1e-7.
+    Strang's splitting in 16,000 steps on 256 points; the splitting error is about 1e-7. Without the cubic
+    term a_k would be constant: what is left of it in time is slow.
     """
     count, frames, every = 256, 401, 40
     x = np.arange(count) * 2 * HALF / count - HALF
@@ -131,11 +132,10 @@ def spectral() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     drift = np.exp(-0.5j * step * k**2)
     turn = lambda h: h * np.exp(0.5j * step * np.abs(h) ** 2)
     h, found = 2 / np.cosh(x) + 0j, []
-    for _ in range(frames):
-        wave = np.fft.fft(h)
-        slope = -0.5j * k**2 * wave + 1j * np.fft.fft(np.abs(h) ** 2 * h)
-        # x starts at −5, and the coefficients are those of e^(ikx).
-        found.append(np.exp(1j * k * HALF) / count * np.stack([wave, slope]))
+    for frame in range(frames):
+        # x begins at −5, and the coefficients are those of e^(ikx).
+        back = np.exp(1j * k * HALF + 0.5j * k**2 * frame * every * step) / count
+        found.append(back * np.stack([np.fft.fft(h), 1j * np.fft.fft(np.abs(h) ** 2 * h)]))
         for _ in range(every):
             h = turn(np.fft.ifft(drift * np.fft.fft(turn(h))))
     values, slopes = np.stack(found, axis=1)
@@ -150,11 +150,11 @@ def soliton() -> Setup:
     curve = cubic(END, parts(values), parts(slopes))
 
     def solution(p):
-        c, phase = curve(p[1]), jnp.asarray(k, p.dtype) * p[0]
+        a, waves = curve(p[1]), jnp.asarray(k, p.dtype)
+        phase = waves * p[0] - waves**2 / 2 * p[1]
         cos, sin = jnp.cos(phase), jnp.sin(phase)
-        return jnp.stack(
-            [jnp.dot(c[0], cos) - jnp.dot(c[1], sin), jnp.dot(c[0], sin) + jnp.dot(c[1], cos)]
-        )
+        real = jnp.dot(a[0], cos) - jnp.dot(a[1], sin)
+        return jnp.stack([real, jnp.dot(a[0], sin) + jnp.dot(a[1], cos)])
 
     def wave(w, p):
         h, h_t, h_xx = w(p), w.d("t")(p), w.d("x", "x")(p)
@@ -220,5 +220,7 @@ CASES = [
         frozenset({"unexplained", "spectral bias", "causality", "imbalance", "healthy"}),
         "Nothing is wrong with the statement; plain Adam is slow, and h focuses at t = π/4.",
         curable=True,
+        # 2 sech x has a kink where the period ends, and 256 waves round it off.
+        exact=1e-3,
     ),
 ]

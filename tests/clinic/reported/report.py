@@ -27,7 +27,8 @@ class Report:
     `first` are the failure modes of which the first finding should be one, and `why` says so in a
     sentence. `judged` says that this variant counts for the first finding, `curable` that settings can
     bring its error to 5%, `counts` that it stands for its thread in the count of cures. `unmet` are
-    conditions that the given solution does not meet. `refused` is the argument that should be refused.
+    conditions that the given solution does not meet, and `exact` how closely it meets the others.
+    `refused` is the argument that should be refused.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Report:
     judged: bool = True
     counts: bool = True
     unmet: tuple[str, ...] = ()
+    exact: float = 1e-5
     refused: str = ""
 
 
