@@ -24,7 +24,8 @@ from typing import Any
 from common import RESULTS, use_cores, write
 from doctor import estimates_of, findings_of, treatment_of
 from processes import answer, checkpoint, clinic_parser, kept, missing, run, with_result
-from unseen_page import MADE, right
+from unseen_counts import right
+from unseen_page import MADE
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 

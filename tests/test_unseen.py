@@ -23,7 +23,8 @@ from pinntk.jacobian import cast
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import unseen
-from unseen_page import cured, page, points, right
+from unseen_counts import cured, points, right
+from unseen_page import page
 
 pytestmark = pytest.mark.fast
 

@@ -214,21 +214,23 @@ def poisson_line(rng: np.random.Generator) -> Body:
     return Body("poisson_line", equation, waves(rng, 1), place=on_line, **extents(rng, "x"))
 
 
-def poisson_plane(rng: np.random.Generator) -> Body:
-    """Δu = f on a rectangle or an L."""
-    equation = lambda u, d, p: (d(u, "x", "x") + d(u, "y", "y"))(p)
-    place = on_ell if rng.uniform() < 0.5 else on_box
-    name = "poisson_ell" if place is on_ell else "poisson_plane"
+def in_plane(rng: np.random.Generator, name: str, equation: Equation) -> Body:
+    """An equation in two dimensions on a rectangle or an L."""
+    ell = rng.uniform() < 0.5
+    place, name = (on_ell, f"{name}_ell") if ell else (on_box, f"{name}_plane")
     return Body(name, equation, waves(rng, 2), place=place, points=200, **extents(rng, "xy"))
+
+
+def poisson_plane(rng: np.random.Generator) -> Body:
+    """Δu = f."""
+    return in_plane(rng, "poisson", lambda u, d, p: (d(u, "x", "x") + d(u, "y", "y"))(p))
 
 
 def helmholtz(rng: np.random.Generator) -> Body:
-    """Δu + k²u = f on a rectangle or an L, k below the first eigenvalue's root, 4.44 on the square."""
+    """Δu + k²u = f, k below the first eigenvalue's root, 4.44 on the square."""
     k = float(rng.uniform(1, 3))
     equation = lambda u, d, p: (d(u, "x", "x") + d(u, "y", "y") + k**2 * u)(p)
-    place = on_ell if rng.uniform() < 0.5 else on_box
-    name = "helmholtz_ell" if place is on_ell else "helmholtz_plane"
-    return Body(name, equation, waves(rng, 2), place=place, points=200, **extents(rng, "xy"))
+    return in_plane(rng, "helmholtz", equation)
 
 
 def heat(rng: np.random.Generator) -> Body:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clinic import illnesses, own_illnesses
+from clinic import degenerate, illnesses, own_illnesses
 from clinic.illnesses import Illness, Rng, Strength
 from clinic.patient import Patient
 from pinntk.diagnosis.examination import HEALTHY
@@ -30,8 +30,8 @@ ILLNESSES: dict[Callable[[Rng, Strength], Illness], str] = {
     own_illnesses.causality: "causality",
     own_illnesses.coefficients: "coefficients",
     own_illnesses.given_solution: "given solution",
-    own_illnesses.zero_solves_it: "zero solves it",
-    own_illnesses.not_finite: "not finite",
+    degenerate.zero_solves_it: "zero solves it",
+    degenerate.not_finite: "not finite",
 }
 #: The share of healthy controls.
 CONTROLS = 0.25
