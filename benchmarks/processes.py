@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from common import parser
 Record = dict[str, Any]
 #: What tells a task from the others.
 KEY = ("kind", "name", "seed")
+#: The line of a traceback that names the error.
+ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 def clinic_parser(description: str, names: Sequence[str], budget: float) -> argparse.ArgumentParser:
@@ -44,7 +47,9 @@ def answer(script: str, task: Record, patience: float) -> Record:
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        # JAX adds a remark below the error.
+        last = ([line for line in lines if ERROR.match(line)] or lines)[-1:]
         return {"failed": f"exit code {done.returncode}: {' '.join(last)[:300]}"}
 
 

@@ -183,8 +183,8 @@ def dead_model(rng: Rng, strength: Strength) -> Illness:
         body.name,
         body.build,
         why,
-        {"network": functools.partial(own_network, **options)},
-        {"network": own_network},
+        {"network": functools.partial(own_network, **options), **LONGER},
+        {"network": own_network, **LONGER},
         treatable=False,
     )
 
