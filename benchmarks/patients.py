@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, parser, use_cores, write
+from common import RESULTS, use_cores, write
+from doctor import findings_of
 from patients_page import keep
+from processes import answer, checkpoint, clinic_parser, kept, missing, run, with_result
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -36,21 +34,12 @@ from clinic.patient import trained, verdict
 #: Seconds that a treatment has, and that a process may take before it counts as hanging.
 BUDGET, PATIENCE = 60.0, 900.0
 SMOKE = ("imbalance_poisson",)
-#: What is kept of a task to tell it from the others.
-KEY = ("kind", "name", "seed")
 Record = dict[str, Any]
 
 
 def options() -> argparse.Namespace:
-    made = parser(__doc__ or "")
-    made.add_argument("--only", nargs="+", default=list(PATIENTS), choices=list(PATIENTS))
+    made = clinic_parser(__doc__ or "", list(PATIENTS), BUDGET)
     made.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
-    made.add_argument("--workers", type=int, default=1, help="processes at a time, a core each")
-    made.add_argument("--budget", type=float, default=BUDGET, help="seconds for a treatment")
-    made.add_argument("--verify", action="store_true", help="train sick and twin; ask no doctor")
-    made.add_argument("--merge", action="store_true", help="keep the record's other results")
-    made.add_argument("--again", action="store_true", help="also measure what is there already")
-    made.add_argument("--worker", default=None, help=argparse.SUPPRESS)
     arguments = made.parse_args()
     if arguments.smoke:
         arguments.only = list(SMOKE) if arguments.only == list(PATIENTS) else arguments.only
@@ -90,16 +79,7 @@ def visit(task: Record) -> Record:
     diagnosis: Any = examine(patient.form("sick"), task["seed"])
     found: Record = {
         "seconds": round(time.perf_counter() - began, 2),
-        "findings": [
-            {
-                "failure_mode": finding.name,
-                "severity": str(finding.severity),
-                "confidence": finding.confidence,
-                "sentence": finding.sentence,
-                "remedies": [remedy.code or remedy.text for remedy in finding.remedies],
-            }
-            for finding in diagnosis.findings
-        ],
+        "findings": findings_of(diagnosis),
     }
     if task["budget"] is not None:
         began = time.perf_counter()
@@ -126,31 +106,7 @@ def treated(record: Record) -> Record:
 
 def attempt(task: Record) -> Record:
     """`work` in a process of its own; a failure is a result too."""
-    command = [sys.executable, __file__, "--worker", json.dumps(task)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        return {"failed": f"no answer within {PATIENCE:.0f} s"}
-    try:
-        return json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
-        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
-        return {"failed": f"exit code {done.returncode}: {' '.join(last)[:300]}"}
-
-
-def same(one: Record, other: Record) -> bool:
-    return all(one[key] == other[key] for key in KEY)
-
-
-def run(todo: list[Record], workers: int) -> Iterator[Record]:
-    """Every task with its result, as they come."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = {pool.submit(attempt, task): task for task in todo}
-        for done in as_completed(waiting):
-            load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-            yield waiting[done] | done.result() | {"load": load}
+    return answer(__file__, task, PATIENCE)
 
 
 def shown(result: Record) -> str:
@@ -199,34 +155,17 @@ def main() -> None:
         return
     use_cores(arguments.workers)
     target = arguments.out or RESULTS / "patients.json"
-    results: list[Record] = []
-    if arguments.merge and target.exists():
-        results = json.loads(target.read_text())["results"]
-        results = [result for result in results if result["name"] in PATIENTS]
-    todo = tasks(arguments)
-    if not arguments.again:
-        good = [result for result in results if "failed" not in result]
-        todo = [task for task in todo if not any(same(task, result) for result in good)]
-    for result in run(todo, arguments.workers):
+    results = kept(arguments, target, list(PATIENTS))
+    todo = missing(tasks(arguments), results, arguments.again)
+    for result in run(todo, arguments.workers, attempt):
         print(shown(result), flush=True)
-        results = [old for old in results if not same(old, result)] + [result]
-        order = list(PATIENTS)
-        results.sort(key=lambda r: (r["kind"], order.index(r["name"]), r["seed"]))
+        results = with_result(results, result, list(PATIENTS))
         if not arguments.smoke or arguments.out:
             checkpoint(target, results)
     record = {"budget": arguments.budget, "cases": described(), "results": results}
     written = write("patients", arguments, record, short=True)
     if written is not None and written.parent == RESULTS:
         keep(json.loads(written.read_text()))
-
-
-def checkpoint(target: Path, results: list[Record]) -> None:
-    """The results so far, where `--merge` finds them; never half a file."""
-    partial = target.with_suffix(".partial")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = json.loads(target.read_text()) if target.exists() else {}
-    partial.write_text(json.dumps({**old, "results": results}, indent=2) + "\n")
-    partial.replace(target)
 
 
 if __name__ == "__main__":

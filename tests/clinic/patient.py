@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from pinntk.diagnosis.examination import HEALTHY
 from pinntk.errors import PinntkError, PinntkWarning
 from pinntk.optim import AbstractOptimizer, adam
@@ -52,7 +54,8 @@ class Patient:
     `changes` are those of `usual`, or of another function from a problem to a setup, as `preset`. The
     twin lacks the failure mode and nothing else: `twin` are its changes, `twin_problem` its problem where
     that is another. `cure`, where given, are changes that make the sick problem train: its remedy is
-    known to exist. `treatable` says that settings can make it train.
+    known to exist. `treatable` says that settings can make it train. `also` are other names that a
+    diagnosis may give to the failure.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Patient:
     twin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     twin_problem: Callable[[], Problem] | None = None
     cure: Mapping[str, Any] | None = None
+    also: frozenset[str] = frozenset()
 
     @property
     def healthy(self) -> bool:
@@ -99,6 +103,7 @@ def trained(patient: Patient, form: str, seed: int = 0) -> dict[str, Any]:
         "outcome": str(result.outcome),
         "message": result.message,
         "relative_l2": result.relative_l2,
+        "coefficient_error": coefficient_error(patient.form(form).problem, result.coefficients),
         "steps": result.steps,
         "seconds": round(result.seconds, 2),
         "losses": dict(result.losses),
@@ -107,22 +112,38 @@ def trained(patient: Patient, form: str, seed: int = 0) -> dict[str, Any]:
     }
 
 
+def coefficient_error(problem: Problem, found: Mapping[str, Any]) -> float | None:
+    """The largest relative error of an unknown coefficient whose true value is a number."""
+    errors = [
+        float(np.max(np.abs(np.asarray(found[name]) / unknown.true - 1)))
+        for name, unknown in problem.coefficients.items()
+        if name in found and isinstance(unknown.true, int | float)
+    ]
+    return max(errors, default=None)
+
+
 def verdict(patient: Patient, found: Mapping[str, Mapping[str, Any]]) -> str:
     """What speaks against the case, from `trained` of its forms; an empty string if it is as planned."""
     sick, twin = found["sick"], found.get("twin")
-    error = sick["relative_l2"]
+    error = _error(sick)
     if patient.healthy:
         return "" if _trains(sick) else f"the control does not train: {error}"
     if twin is None or not _trains(twin):
-        return f"the twin does not train: {twin and twin['relative_l2']}"
+        return f"the twin does not train: {twin and _error(twin)}"
     ended = sick["outcome"] not in ("refused", "diverged")
-    if ended and error < WORSE * twin["relative_l2"]:
-        return f"not sick: {error:.1e} against {twin['relative_l2']:.1e}"
+    if ended and (error or 0.0) < WORSE * (_error(twin) or 0.0):
+        return f"not sick: {error:.1e} against {_error(twin):.1e}"
     if "cure" in found and not _trains(found["cure"]):
         return f"the cure does not help: {found['cure']['relative_l2']}"
     return ""
 
 
+def _error(run: Mapping[str, Any]) -> float | None:
+    """The relative L2 error, or that of a coefficient where it is larger."""
+    errors = [run["relative_l2"], run.get("coefficient_error")]
+    return max((error for error in errors if error is not None), default=None)
+
+
 def _trains(run: Mapping[str, Any]) -> bool:
-    error = run["relative_l2"]
+    error = _error(run)
     return error is not None and run["outcome"] != "diverged" and error <= TRAINS
