@@ -17,7 +17,8 @@ from pinntk.diagnosis import Proposal, examine, least_budget, treat
 from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.findings import Imbalance
 from pinntk.diagnosis.findings.conflict import enlarge
-from pinntk.diagnosis.findings.points import grow_points, more_points
+from pinntk.diagnosis.findings.points import more_points
+from pinntk.diagnosis.findings.surplus_points import grow_points
 from pinntk.diagnosis.findings.precision import double
 from pinntk.diagnosis.findings.scaling import rescale_inputs
 from pinntk.diagnosis.findings.spectral_bias import raise_frequencies

@@ -6,21 +6,28 @@ from pinntk.diagnosis.findings.conflict import Conflict
 from pinntk.diagnosis.findings.contradiction import Contradiction
 from pinntk.diagnosis.findings.dead import Dead
 from pinntk.diagnosis.findings.disagreement import Disagreement
+from pinntk.diagnosis.findings.given_solution import GivenSolution
 from pinntk.diagnosis.findings.imbalance import Imbalance
 from pinntk.diagnosis.findings.laziness import Laziness
+from pinntk.diagnosis.findings.many_periods import ManyPeriods
 from pinntk.diagnosis.findings.points import Points
 from pinntk.diagnosis.findings.precision import Precision
 from pinntk.diagnosis.findings.scaling import Scaling
 from pinntk.diagnosis.findings.spectral_bias import SpectralBias
 from pinntk.diagnosis.findings.step_size import StepSize
+from pinntk.diagnosis.findings.surplus_points import SurplusPoints
+from pinntk.diagnosis.findings.zero import ZeroSolves
 
 #: All findings, causes before what they cause: of two that are equally severe, the first is told first.
 FINDINGS: tuple[AbstractFinding, ...] = (
     Dead(),
     Contradiction(),
+    GivenSolution(),
+    ZeroSolves(),
     Disagreement(),
     Precision(),
     StepSize(),
+    ManyPeriods(),
     Causality(),
     Scaling(),
     Points(),
@@ -28,6 +35,7 @@ FINDINGS: tuple[AbstractFinding, ...] = (
     Imbalance(),
     SpectralBias(),
     Laziness(),
+    SurplusPoints(),
 )
 
 __all__ = [
@@ -37,11 +45,15 @@ __all__ = [
     "Contradiction",
     "Dead",
     "Disagreement",
+    "GivenSolution",
     "Imbalance",
     "Laziness",
+    "ManyPeriods",
     "Points",
     "Precision",
     "Scaling",
     "SpectralBias",
     "StepSize",
+    "SurplusPoints",
+    "ZeroSolves",
 ]
