@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,9 @@ from pinntk.cli.loading import load
 from pinntk.cli.main import INTERRUPTED
 from pinntk.cli.origin import origin, setup_of
 from pinntk.cli.settings import apply, plain
-from pinntk.cli.summary import print_setup, step_size_warning
+from pinntk.cli.summary import coefficient_lines, print_setup, step_size_warning
 from pinntk.errors import PinntkError
-from pinntk.training import Outcome, Result, progress_bar, resume_run, start_run
+from pinntk.training import Outcome, Result, open_run, progress_bar, resume_run, start_run
 from pinntk.words import duration
 
 app = typer.Typer(
@@ -109,7 +110,7 @@ def train(
             command=sys.argv,
             observers=[bar],
         )
-    _print_result(result, out)
+    _print_result(result, out, coefficient_lines(setup, seed, result))
 
 
 @app.command()
@@ -122,7 +123,8 @@ def resume(directory: o.Directory, budget: o.Budget = None, no_cache: o.NoCache 
         result, warnings = resume_run(directory, setup, budget=seconds, observers=[bar])
     for warning in warnings:
         tables.print_warning(warning)
-    _print_result(result, directory)
+    seed = open_run(directory).config["seed"]
+    _print_result(result, directory, coefficient_lines(setup, seed, result))
 
 
 @app.command()
@@ -171,9 +173,10 @@ def _cached(no_cache: bool) -> None:
         keep_programs()
 
 
-def _print_result(result: Result, out: Path | None) -> None:
+def _print_result(result: Result, out: Path | None, found: Sequence[str]) -> None:
+    """Losses, the coefficients that were `found`, how it ended."""
     tables.console.print(tables.result_table(result))
-    for line in [*tables.coefficient_lines(result), tables.result_line(result)]:
+    for line in [*found, tables.result_line(result)]:
         tables.console.print(line, markup=False, highlight=False)
     for note in result.notes:
         tables.print_warning(note)

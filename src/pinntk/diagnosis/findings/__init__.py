@@ -16,6 +16,7 @@ from pinntk.diagnosis.findings.scaling import Scaling
 from pinntk.diagnosis.findings.spectral_bias import SpectralBias
 from pinntk.diagnosis.findings.step_size import StepSize
 from pinntk.diagnosis.findings.surplus_points import SurplusPoints
+from pinntk.diagnosis.findings.undetermined import Undetermined
 from pinntk.diagnosis.findings.zero import ZeroSolves
 
 #: All findings, causes before what they cause: of two that are equally severe, the first is told first.
@@ -24,6 +25,7 @@ FINDINGS: tuple[AbstractFinding, ...] = (
     Contradiction(),
     GivenSolution(),
     ZeroSolves(),
+    Undetermined(),
     Disagreement(),
     Precision(),
     StepSize(),
@@ -55,5 +57,6 @@ __all__ = [
     "SpectralBias",
     "StepSize",
     "SurplusPoints",
+    "Undetermined",
     "ZeroSolves",
 ]

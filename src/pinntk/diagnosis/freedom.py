@@ -1,0 +1,289 @@
+"""What the conditions leave open: fields that change no residual, among polynomials.
+
+A null space of the conditions, not of a network: the unknown is u + Σ c_j φ_j, with φ Chebyshev products.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pinntk import threads
+from pinntk.calculus import Point
+from pinntk.diagnosis.measures import POINTS
+from pinntk.diagnosis.stated import Index, operator_of, start_coefficients, values_of
+from pinntk.domain import Sobol, evenly
+from pinntk.jacobian import cast
+from pinntk.nets import WithCoefficients
+from pinntk.problem import Batch, Model, Problem, Sample, draw
+
+#: The highest degree in each coordinate, by dimension, and the least that sees a wave; between them, what
+#: `MOST` unknowns of all fields together allow.
+HIGHEST, LEAST, MOST = {1: 24, 2: 12, 3: 5}, {1: 8, 2: 7, 3: 5}, 256
+#: A field of size 1 that changes every residual by less than this share of its unit is free: what it adds
+#: to a loss of order one is 1e-6, where trainings end.
+FREE = 1e-3
+#: By how much the least change falls from half the degree to the whole: geometrically for a null field,
+#: which polynomials approximate ever better, and hardly where the equation itself bounds it.
+FALLS = 10.0
+#: Of the largest coefficient: smaller ones do not make an equation's order; differences leave them.
+SLIGHT = 1e-6
+#: What remains of a null field that polynomials represent exactly.
+EXACT = 1e-8
+#: Directions of the basis below this share on the region where a field lives are none.
+DEPENDENT = 1e-9
+
+
+class Expansion(eqx.Module):
+    """u + Σ_j c_j φ_j: products of Chebyshev polynomials on a box of its own for every field."""
+
+    base: Any
+    c: Float[Array, "basis fields"]
+    low: Float[Array, "fields d"]
+    high: Float[Array, "fields d"]
+    indices: tuple[Index, ...] = eqx.field(static=True)
+
+    def __call__(self, x: Point) -> Array:
+        """The value, a number or one for each field."""
+        s = (2 * x - self.low - self.high) / (self.high - self.low)
+        rows = [jnp.ones_like(s), s]
+        for _ in range(max(map(max, self.indices)) - 1):
+            rows.append(2 * s * rows[-1] - rows[-2])
+        stacked, chosen = jnp.stack(rows), np.array(self.indices).T
+        basis = math.prod(stacked[index, :, i] for i, index in enumerate(chosen))
+        value = self.base(x)
+        return value + jnp.sum(basis * self.c, axis=0).reshape(jnp.shape(value))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Freedom:
+    """The linearised conditions on polynomials.
+
+    `rows` are by condition, in units of the condition, √(n) taken out, for coefficients in units of the
+    fields: (n, basis · fields). `null` (basis · fields, q) are fields of rms 1 that change none of them;
+    `lives` are points (n, d) by field where some equation asks for it; `order` is that of the equations in
+    every coordinate, (fields, d).
+    """
+
+    problem: Problem
+    model: Model
+    expansion: Expansion
+    rows: dict[str, np.ndarray]
+    null: np.ndarray
+    sizes: np.ndarray
+    lives: dict[int, np.ndarray]
+    order: np.ndarray
+
+    def seen(self, field: int, points: np.ndarray, index: Index) -> float:
+        """The largest rms of D^α of a field at points, of all null fields of rms 1."""
+        made = _derivative(self.problem, self.expansion, points, index)[:, :, field]
+        null = self.null.reshape(made.shape[1], -1, self.null.shape[1])[:, field]
+        return float(np.linalg.norm(made @ null, 2)) / math.sqrt(len(points))
+
+    def constant(self, field: int) -> bool:
+        """Whether a constant may be added to a field, exactly."""
+        vector = np.zeros((len(self.expansion.indices), len(self.sizes)))
+        vector[0, field] = 1.0
+        changes = [np.linalg.norm(rows @ vector.ravel()) for rows in self.rows.values()]
+        return max(changes, default=0.0) < EXACT
+
+
+def degree_of(problem: Problem) -> int | None:
+    """The degree in each coordinate; None where there are too many coordinates or fields."""
+    d, fields = len(problem.domain.coordinates), len(problem.fields)
+    if d not in HIGHEST:
+        return None
+    degree = min(HIGHEST[d], int((MOST / fields) ** (1 / d) + 1e-9) - 1)
+    return degree if degree >= LEAST[d] else None
+
+
+def freedom(problem: Problem, model: Model) -> Freedom | None:
+    """The null space of the conditions linearised at a model; None where it cannot be said."""
+    d, fields = len(problem.domain.coordinates), len(problem.fields)
+    degree = degree_of(problem)
+    if degree is None or problem.domain.given is not None:
+        return None
+    indices = tuple(itertools.product(range(degree + 1), repeat=d))
+    lives = where_fields_live(problem, model)
+    if any(not len(points) for points in lives.values()):
+        return None
+    low = np.array([lives[f].min(axis=0) for f in range(fields)])
+    high = np.array([lives[f].max(axis=0) for f in range(fields)])
+    if np.any(high <= low):
+        return None
+    network = model.network if isinstance(model, WithCoefficients) else model
+    with jax.enable_x64(True):
+        made = Expansion(
+            network,
+            jnp.zeros((len(indices), fields)),
+            jnp.asarray(low),
+            jnp.asarray(high),
+            indices,
+        )
+    sizes = np.ones(fields)
+    for f, points in lives.items():
+        values = values_of(problem, network, points)
+        if values is None or not np.isfinite(values).all():
+            return None
+        size = float(np.sqrt(np.mean(values[:, f] ** 2)))
+        sizes[f] = size if size > 0 else 1.0
+    order = np.zeros((fields, d), int)
+    rows = _rows(problem, model, made, sizes, order)
+    if rows is None:
+        return None
+    null = _null(problem, made, rows, lives, indices)
+    return Freedom(problem, model, made, rows, null, sizes, lives, order)
+
+
+def where_fields_live(problem: Problem, model: Model) -> dict[int, np.ndarray]:
+    """Points of the domain at which some equation asks for a field, by its number."""
+    points = np.asarray(problem.domain.uniform(4 * POINTS), np.float64)
+    found = {f: np.zeros(len(points), bool) for f in range(len(problem.fields))}
+    for condition in problem.conditions:
+        if condition.targets is not None or not condition.where.fills(problem.domain):
+            continue
+        inside = np.array(condition.where.near(points))
+        some = points[inside][evenly(int(inside.sum()), 16)]
+        if not len(some):
+            continue
+        operator = operator_of(problem, condition.name, model, Sample(some))
+        for f in found:
+            if operator is None or np.any(operator.sizes[:, :, f]):
+                found[f] |= inside
+    return {f: points[here] for f, here in found.items()}
+
+
+def _rows(
+    problem: Problem, model: Model, made: Expansion, sizes: np.ndarray, order: np.ndarray
+) -> dict[str, np.ndarray] | None:
+    """Rows by condition in its own unit: Σ |b_αf| size_f, what fields of their sizes make of it.
+
+    `order` is raised to that of the equations on the way.
+    """
+    found = {}
+    for name, sample in _dense(problem, len(made.indices)).items():
+        operator = operator_of(problem, name, model, sample)
+        if operator is None or not np.isfinite(operator.values).all():
+            return None
+        if problem.condition(name).where.fills(problem.domain):
+            for index in operator.present(SLIGHT):
+                has = operator.sizes[:, operator.indices.index(index)].any(axis=0)
+                order[has] = np.maximum(order[has], index)
+        with jax.enable_x64(True):
+            jacobian = np.asarray(_jacobian(problem, name, model, made, cast(sample, jnp.float64)))
+        # (n, components, basis, fields)
+        jacobian = jacobian.reshape(len(jacobian), -1, len(made.indices), len(sizes)) * sizes
+        unit = operator.sizes.sum(axis=1) @ sizes
+        unit = np.where(unit > 0, unit, 1.0)
+        scaled = jacobian / unit[None, :, None, None]
+        found[name] = scaled.reshape(-1, len(made.indices) * len(sizes)) / math.sqrt(len(jacobian))
+        if not np.isfinite(found[name]).all():
+            return None
+    return found
+
+
+def _dense(problem: Problem, basis: int) -> Batch:
+    """More points of every condition than a polynomial has coefficients on it."""
+    found = {}
+    d = len(problem.domain.coordinates)
+    with jax.enable_x64(True):
+        for condition in problem.conditions:
+            where = condition.where
+            if where.given is not None:
+                rows = evenly(len(where.given), basis)
+                targets = None if condition.targets is None else np.asarray(condition.targets)[rows]
+                targets = None if targets is None else jnp.asarray(targets, jnp.float64)
+                found[condition.name] = Sample(jnp.asarray(where.given[rows]), targets)
+                continue
+            parts = max(1, len(where.parts))
+            count = 2 * basis if where.fills(problem.domain) else 0
+            count = count or parts * 3 * max(1, round(basis ** (where.dimension / d)))
+            seen = dataclasses.replace(condition, points=count, sampler=Sobol())
+            found[condition.name] = draw(seen, jax.random.key(0), jnp.float64)
+    return found
+
+
+@eqx.filter_jit
+def _jacobian(problem: Problem, name: str, model: Model, made: Expansion, sample: Sample) -> Array:
+    def at(row: Sample) -> Array:
+        def residual(c: Array) -> Array:
+            moved = eqx.tree_at(lambda m: m.c, made, c)
+            whole = WithCoefficients(moved, start_coefficients(model))
+            return jnp.atleast_1d(problem.residual_at(name, whole, row))
+
+        return jax.jacrev(residual)(made.c)
+
+    return jax.vmap(at)(sample)
+
+
+def _derivative(problem: Problem, made: Expansion, points: np.ndarray, index: Index) -> np.ndarray:
+    """D^α of all basis functions: (n, basis, fields), in units of the domain's extents."""
+    from numpy.polynomial import chebyshev
+
+    low, high = np.asarray(made.low), np.asarray(made.high)
+    lengths = np.array([high - low for low, high in problem.domain.bounds.values()])
+    chosen = np.array(made.indices)
+    total = np.ones((len(points), len(chosen), len(low)))
+    for f in range(len(low)):
+        for i, k in enumerate(index):
+            s = (2 * points[:, i] - low[f, i] - high[f, i]) / (high[f, i] - low[f, i])
+            degree = int(chosen[:, i].max())
+            unit = np.eye(degree + 1)
+            if k:
+                unit = chebyshev.chebder(unit, k, axis=0)
+            values = chebyshev.chebvander(s, len(unit) - 1) @ unit
+            factor = (2 * lengths[i] / (high[f, i] - low[f, i])) ** k
+            total[:, :, f] *= factor * values[:, chosen[:, i]]
+    return total
+
+
+def _null(
+    problem: Problem,
+    made: Expansion,
+    rows: dict[str, np.ndarray],
+    lives: dict[int, np.ndarray],
+    indices: tuple[Index, ...],
+) -> np.ndarray:
+    """Fields of rms 1, where they live, that change no row: those of the whole degree that half has, too."""
+    fields = len(lives)
+    zero = (0,) * len(indices[0])
+    half = np.array([max(a) <= max(map(max, indices)) // 2 for a in indices])
+    norms = []
+    for f, points in lives.items():
+        values = _derivative(problem, made, points, zero)
+        block = np.zeros((len(points), len(indices), fields))
+        block[:, :, f] = values[:, :, f] / math.sqrt(len(points))
+        norms.append(block.reshape(len(points), -1))
+    norm, stacked = np.concatenate(norms), np.concatenate(list(rows.values()))
+    with threads.for_rows(stacked.shape[1]):
+        coarse = _least(stacked, norm, np.repeat(half, fields))[0]
+        values, vectors = _generalised(stacked, norm)
+    free = values < FREE
+    if not free.any():
+        return np.zeros((stacked.shape[1], 0))
+    falls = (values[free] < EXACT) | (values[free] * FALLS < coarse)
+    return vectors[:, free][:, falls]
+
+
+def _least(rows: np.ndarray, norm: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    return _generalised(rows[:, kept], norm[:, kept])[0]
+
+
+def _generalised(rows: np.ndarray, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values of rows against a norm, the least first, and their vectors, of norm 1."""
+    _, size, right = np.linalg.svd(norm, full_matrices=False)
+    whole = size > DEPENDENT * size[0]
+    back = right[whole].T / size[whole]
+    made = rows @ back
+    if len(made) < made.shape[1]:
+        made = np.concatenate([made, np.zeros((made.shape[1] - len(made), made.shape[1]))])
+    _, values, vectors = np.linalg.svd(made, full_matrices=False)
+    return values[::-1], back @ vectors[::-1].T
