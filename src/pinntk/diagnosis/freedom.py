@@ -12,19 +12,22 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.polynomial import chebyshev
 
 from pinntk import threads
 from pinntk.calculus import Point
-from pinntk.diagnosis.measures import POINTS
 from pinntk.diagnosis.stated import Index, operator_of, start_coefficients, values_of
 from pinntk.domain import Sobol, evenly
 from pinntk.jacobian import cast
 from pinntk.nets import WithCoefficients
 from pinntk.problem import Batch, Model, Problem, Sample, draw
 
+#: Points at which fields are looked at: twice the unknowns.
+LOOKS = 512
 #: The highest degree in each coordinate, by dimension, and the least that sees a wave; between them, what
 #: `MOST` unknowns of all fields together allow.
 HIGHEST, LEAST, MOST = {1: 24, 2: 12, 3: 5}, {1: 8, 2: 7, 3: 5}, 256
@@ -38,6 +41,9 @@ FALLS = 10.0
 SLIGHT = 1e-6
 #: What remains of a null field that polynomials represent exactly.
 EXACT = 1e-8
+#: A change of a coefficient by its own size that changes residuals by less than this is made up for; a
+#: field of rms 1 may cost a tenth of it.
+COMPENSATED, COMPENSATES = 1e-4, 1e-5
 #: Directions of the basis below this share on the region where a field lives are none.
 DEPENDENT = 1e-9
 
@@ -67,9 +73,10 @@ class Expansion(eqx.Module):
 class Freedom:
     """The linearised conditions on polynomials.
 
-    `rows` are by condition, in units of the condition, √(n) taken out, for coefficients in units of the
-    fields: (n, basis · fields). `null` (basis · fields, q) are fields of rms 1 that change none of them;
-    `lives` are points (n, d) by field where some equation asks for it; `order` is that of the equations in
+    `rows` are by condition, in units of the condition, √(n) taken out, for polynomials in units of the
+    fields: (n, basis · fields). `columns` (n, m) are those rows for the m unknown coefficients of the
+    equation, of changes by their own size. `null` (basis · fields, q) are fields of rms 1 that change none of
+    them; `lives` are points (n, d) by field where some equation asks for it; `order` is that of the equations in
     every coordinate, (fields, d).
     """
 
@@ -77,6 +84,7 @@ class Freedom:
     model: Model
     expansion: Expansion
     rows: dict[str, np.ndarray]
+    columns: np.ndarray
     null: np.ndarray
     sizes: np.ndarray
     lives: dict[int, np.ndarray]
@@ -136,16 +144,17 @@ def freedom(problem: Problem, model: Model) -> Freedom | None:
         size = float(np.sqrt(np.mean(values[:, f] ** 2)))
         sizes[f] = size if size > 0 else 1.0
     order = np.zeros((fields, d), int)
-    rows = _rows(problem, model, made, sizes, order)
-    if rows is None:
+    found = _rows(problem, model, made, sizes, order)
+    if found is None:
         return None
+    rows, columns = found
     null = _null(problem, made, rows, lives, indices)
-    return Freedom(problem, model, made, rows, null, sizes, lives, order)
+    return Freedom(problem, model, made, rows, columns, null, sizes, lives, order)
 
 
 def where_fields_live(problem: Problem, model: Model) -> dict[int, np.ndarray]:
     """Points of the domain at which some equation asks for a field, by its number."""
-    points = np.asarray(problem.domain.uniform(4 * POINTS), np.float64)
+    points = np.asarray(problem.domain.uniform(LOOKS), np.float64)
     found = {f: np.zeros(len(points), bool) for f in range(len(problem.fields))}
     for condition in problem.conditions:
         if condition.targets is not None or not condition.where.fills(problem.domain):
@@ -163,12 +172,12 @@ def where_fields_live(problem: Problem, model: Model) -> dict[int, np.ndarray]:
 
 def _rows(
     problem: Problem, model: Model, made: Expansion, sizes: np.ndarray, order: np.ndarray
-) -> dict[str, np.ndarray] | None:
-    """Rows by condition in its own unit: Σ |b_αf| size_f, what fields of their sizes make of it.
+) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+    """Rows and columns by condition in its own unit, Σ |b_αf| size_f: what fields of their sizes give.
 
     `order` is raised to that of the equations on the way.
     """
-    found = {}
+    found, columns = {}, []
     for name, sample in _dense(problem, len(made.indices)).items():
         operator = operator_of(problem, name, model, sample)
         if operator is None or not np.isfinite(operator.values).all():
@@ -185,9 +194,50 @@ def _rows(
         unit = np.where(unit > 0, unit, 1.0)
         scaled = jacobian / unit[None, :, None, None]
         found[name] = scaled.reshape(-1, len(made.indices) * len(sizes)) / math.sqrt(len(jacobian))
-        if not np.isfinite(found[name]).all():
+        moved = _coefficient_columns(problem, name, model, sample).reshape(
+            len(jacobian), len(unit), -1
+        )
+        moved = moved / unit[None, :, None] / math.sqrt(len(jacobian))
+        columns.append(moved.reshape(len(found[name]), -1))
+        if not (np.isfinite(found[name]).all() and np.isfinite(columns[-1]).all()):
             return None
-    return found
+    return found, np.concatenate(columns)
+
+
+def coefficient_sizes(model: Model) -> np.ndarray:
+    """The magnitudes of all coefficients that are numbers or arrays, flat; 1 for those that are 0."""
+    values = model.values() if isinstance(model, WithCoefficients) else {}
+    flat = [np.abs(np.asarray(value, np.float64)).ravel() for value in values.values()]
+    sizes = np.concatenate([np.zeros(0), *flat])
+    return np.where(sizes > 0, sizes, 1.0)
+
+
+def _coefficient_columns(problem: Problem, name: str, model: Model, sample: Sample) -> np.ndarray:
+    """∂r/∂c · |c| of all coefficients that are numbers: (n, components · m)."""
+    if not isinstance(model, WithCoefficients) or not model.values():
+        return np.zeros((len(sample.points), 0))
+    with jax.enable_x64(True):
+        double = cast(sample, jnp.float64)
+        values = {k: jnp.asarray(v, jnp.float64) for k, v in model.values().items()}
+        slopes = _coefficient_slopes(problem, name, model, values, double)
+    return np.asarray(slopes) * coefficient_sizes(model)
+
+
+@eqx.filter_jit
+def _coefficient_slopes(
+    problem: Problem, name: str, model: Any, values: dict[str, Array], sample: Sample
+) -> Array:
+    """(n, components, m)."""
+    flat, back = jax.flatten_util.ravel_pytree(values)
+
+    def at(row: Sample) -> Array:
+        def residual(c: Array) -> Array:
+            whole = WithCoefficients(model.network, {**start_coefficients(model), **back(c)})
+            return jnp.atleast_1d(problem.residual_at(name, whole, row))
+
+        return jax.jacfwd(residual)(flat)
+
+    return jax.vmap(at)(sample)
 
 
 def _dense(problem: Problem, basis: int) -> Batch:
@@ -226,8 +276,6 @@ def _jacobian(problem: Problem, name: str, model: Model, made: Expansion, sample
 
 def _derivative(problem: Problem, made: Expansion, points: np.ndarray, index: Index) -> np.ndarray:
     """D^α of all basis functions: (n, basis, fields), in units of the domain's extents."""
-    from numpy.polynomial import chebyshev
-
     low, high = np.asarray(made.low), np.asarray(made.high)
     lengths = np.array([high - low for low, high in problem.domain.bounds.values()])
     chosen = np.array(made.indices)
@@ -245,6 +293,23 @@ def _derivative(problem: Problem, made: Expansion, points: np.ndarray, index: In
     return total
 
 
+def undetermined_coefficients(left: Freedom) -> np.ndarray:
+    """Relative changes (m, q) of the coefficients that some change of the field makes up for.
+
+    The least change of all residuals for a change v of the coefficients is that of v's Schur complement,
+    Cᵀ(I − A(AᵀA + μ²I)⁻¹Aᵀ)C, with A the rows of polynomials of rms 1; μ keeps the field's change finite.
+    """
+    stacked = np.concatenate(list(left.rows.values()))
+    with threads.for_rows(stacked.shape[1]):
+        made = stacked @ _unit_basis(_norm(left.problem, left.expansion, left.lives))
+        side, values, _ = np.linalg.svd(made, full_matrices=False)
+        inside = side.T @ left.columns
+        kept = values**2 / (values**2 + COMPENSATES**2)
+        schur = left.columns.T @ left.columns - inside.T @ (kept[:, None] * inside)
+        sizes, vectors = np.linalg.eigh(schur)
+    return vectors[:, np.sqrt(np.maximum(sizes, 0.0)) < COMPENSATED]
+
+
 def _null(
     problem: Problem,
     made: Expansion,
@@ -252,19 +317,11 @@ def _null(
     lives: dict[int, np.ndarray],
     indices: tuple[Index, ...],
 ) -> np.ndarray:
-    """Fields of rms 1, where they live, that change no row: those of the whole degree that half has, too."""
-    fields = len(lives)
-    zero = (0,) * len(indices[0])
+    """Fields of rms 1, where they live, that change no row, and less the higher the degree."""
     half = np.array([max(a) <= max(map(max, indices)) // 2 for a in indices])
-    norms = []
-    for f, points in lives.items():
-        values = _derivative(problem, made, points, zero)
-        block = np.zeros((len(points), len(indices), fields))
-        block[:, :, f] = values[:, :, f] / math.sqrt(len(points))
-        norms.append(block.reshape(len(points), -1))
-    norm, stacked = np.concatenate(norms), np.concatenate(list(rows.values()))
+    norm, stacked = _norm(problem, made, lives), np.concatenate(list(rows.values()))
     with threads.for_rows(stacked.shape[1]):
-        coarse = _least(stacked, norm, np.repeat(half, fields))[0]
+        coarse = _least(stacked, norm, np.repeat(half, len(lives)))[0]
         values, vectors = _generalised(stacked, norm)
     free = values < FREE
     if not free.any():
@@ -273,15 +330,31 @@ def _null(
     return vectors[:, free][:, falls]
 
 
+def _norm(problem: Problem, made: Expansion, lives: dict[int, np.ndarray]) -> np.ndarray:
+    """A matrix whose product with coefficients has the fields' rms, where they live, as its norm."""
+    fields, blocks = len(lives), []
+    for f, points in lives.items():
+        values = _derivative(problem, made, points, (0,) * len(made.indices[0]))
+        block = np.zeros(values.shape)
+        block[:, :, f] = values[:, :, f] / math.sqrt(len(points) * fields)
+        blocks.append(block.reshape(len(points), -1))
+    return np.concatenate(blocks)
+
+
+def _unit_basis(norm: np.ndarray) -> np.ndarray:
+    """Coefficients of independent fields of rms 1."""
+    _, size, right = np.linalg.svd(norm, full_matrices=False)
+    whole = size > DEPENDENT * size[0]
+    return right[whole].T / size[whole]
+
+
 def _least(rows: np.ndarray, norm: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return _generalised(rows[:, kept], norm[:, kept])[0]
 
 
 def _generalised(rows: np.ndarray, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values of rows against a norm, the least first, and their vectors, of norm 1."""
-    _, size, right = np.linalg.svd(norm, full_matrices=False)
-    whole = size > DEPENDENT * size[0]
-    back = right[whole].T / size[whole]
+    back = _unit_basis(norm)
     made = rows @ back
     if len(made) < made.shape[1]:
         made = np.concatenate([made, np.zeros((made.shape[1] - len(made), made.shape[1]))])

@@ -14,7 +14,6 @@ from pinntk.diagnosis.stated import (
     Operator,
     domain_points,
     in_place,
-    looked_at,
     operator_of,
     start_coefficients,
     true_coefficients,
@@ -91,8 +90,8 @@ def of_equation(problem: Problem, models: list[Model]) -> dict[str, float]:
     than they grow or decay. Its mean over the points is the phase integral where B varies. For
     u''/2 + u = 0 on a line of length L, λ² = −2L² and there are √2·L/2π periods.
 
-    In more dimensions: of Σ_i b_ii D_i² u + b_0 u with all b of one sign, √(b_0/b_ii)/2π along x_i, those of
-    a wave that runs along it. Other equations take their waves from their data, not from the operator.
+    In more dimensions: of Σ_i b_ii D_i² u + b_0 u with all b of one sign, √(b_0/b_ii)/2π along x_i, those
+    of a wave that runs along it. Other equations take their waves from their data, not from the operator.
     """
     domain = problem.domain
     whole = [c for c in problem.conditions if c.targets is None and c.where.fills(domain)]

@@ -81,7 +81,7 @@ def residuals_of(problem: Problem, model: Model, batch: Batch) -> dict[str, np.n
         for name, sample in double.items():
             try:
                 values = np.asarray(_residuals(problem, model, {name: sample})[name], np.float64)
-            except Exception:  # noqa: BLE001, S112  whatever a user's function may raise
+            except Exception:
                 continue
             values = values.reshape(len(values), -1)
             found[name] = np.where(np.isfinite(values), values, np.nan)
@@ -98,7 +98,7 @@ def values_of(problem: Problem, function: Any, points: np.ndarray) -> np.ndarray
     with jax.enable_x64(True):
         try:
             values = np.asarray(_values(problem, function, jnp.asarray(points, jnp.float64)))
-        except Exception:  # noqa: BLE001  as in `residuals_of`
+        except Exception:
             return None
     values = values.astype(np.float64).reshape(len(points), -1)
     return np.where(np.isfinite(values), values, np.nan)
@@ -139,7 +139,7 @@ def orders(d: int) -> tuple[Index, ...]:
 
 
 class _Locally(eqx.Module):
-    """u + Σ_α c_α Π_i s_i^α_i / α_i!, with s = (x − x₀)/extents: ∂^α of it at x₀ is ∂^α u + c_α/extents^α."""
+    """u + Σ_α c_α Π_i s_i^α_i / α_i!, with s = (x − x₀)/extents: at x₀ the slopes D^α u + c_α."""
 
     base: Any
     c: Float[Array, "a fields"]
@@ -183,7 +183,7 @@ class Operator:
         return bool(np.any(self.sizes[:, 1:]))
 
     def at(self, index: Index) -> np.ndarray:
-        """b of one derivative: (n, components, fields)."""
+        """B of one derivative: (n, components, fields)."""
         return self.values[:, :, self.indices.index(index)]
 
     def present(self, share: float = 0.0) -> tuple[Index, ...]:
@@ -204,7 +204,7 @@ def operator_of(problem: Problem, name: str, model: Model, sample: Sample) -> Op
         lengths = jnp.asarray(extents(problem))
         try:
             values = np.asarray(_operator(problem, name, model, double, lengths, indices))
-        except Exception:  # noqa: BLE001  as in `residuals_of`
+        except Exception:
             return None
     values = values.reshape(len(values), -1, len(indices), len(problem.fields))
     return Operator(indices, values, np.asarray(sample.points, np.float64))

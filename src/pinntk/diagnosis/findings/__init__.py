@@ -2,8 +2,10 @@
 
 from pinntk.diagnosis.finding import AbstractFinding
 from pinntk.diagnosis.findings.causality import Causality
+from pinntk.diagnosis.findings.coefficients import Coefficients
 from pinntk.diagnosis.findings.conflict import Conflict
 from pinntk.diagnosis.findings.contradiction import Contradiction
+from pinntk.diagnosis.findings.contrast import Contrast
 from pinntk.diagnosis.findings.dead import Dead
 from pinntk.diagnosis.findings.disagreement import Disagreement
 from pinntk.diagnosis.findings.given_solution import GivenSolution
@@ -26,6 +28,7 @@ FINDINGS: tuple[AbstractFinding, ...] = (
     GivenSolution(),
     ZeroSolves(),
     Undetermined(),
+    Coefficients(),
     Disagreement(),
     Precision(),
     StepSize(),
@@ -37,14 +40,17 @@ FINDINGS: tuple[AbstractFinding, ...] = (
     Imbalance(),
     SpectralBias(),
     Laziness(),
+    Contrast(),
     SurplusPoints(),
 )
 
 __all__ = [
     "FINDINGS",
     "Causality",
+    "Coefficients",
     "Conflict",
     "Contradiction",
+    "Contrast",
     "Dead",
     "Disagreement",
     "GivenSolution",

@@ -56,8 +56,8 @@ class GivenSolution(AbstractFinding):
     Its residual r_k is compared with Σ_α |b_α| · max(rms D^α u, rms u), where b are the coefficients of the
     condition's linearisation and D derivatives in units of the domain's extents: the size that r_k has
     for a field as large as the solution whose terms do not cancel. Of a condition on values that is
-    |u|. The median over each part of the region counts, so that a front, a kink or a jump at a corner, where
-    a series rings, accuses nobody. Of tables that are interpolated linearly, which have no second
+    |u|. The median over each part of the region counts, so that a front, a kink or a jump at a corner,
+    where a series rings, accuses nobody. Of tables that are interpolated linearly, which have no second
     derivatives, only values are judged. Data are noisy: what counts is their mean, where it is
     beyond chance.
     """
@@ -80,8 +80,8 @@ class GivenSolution(AbstractFinding):
         )
         size = "the solution's size" if worst.values else "the size of its terms"
         sentence = (
-            f"The given solution does not meet '{worst.name}': its residual is {percent(worst.relative)} of "
-            f"{size} over it, {number(worst.gap)} at {place}. An error measured against it means nothing."
+            f"The given solution does not meet '{worst.name}': its residual is {percent(worst.relative)} "
+            f"of {size} over it, {number(worst.gap)} at {place}. An error measured against it means nothing."
         )
         measured = {
             "condition": worst.name,

@@ -69,7 +69,8 @@ class ManyPeriods(AbstractFinding):
             self.name,
             Severity.SEVERE,
             1.0,
-            f"Many periods: {whose} has {number(along[fastest])} over the domain along {fastest}, and {because}.",
+            f"Many periods: {whose} has {number(along[fastest])} over the domain along {fastest}, and "
+            f"{because}.",
             "Networks learn slow waves first, and a wave that points do not resolve not at all.",
             measured,
             "modes",
@@ -81,8 +82,8 @@ def shorten(setup: Setup, evidence: Evidence) -> Proposal:
     """A few periods at a time."""
     del setup, evidence
     return Proposal(
-        "Solve for a few periods at a time: a shorter domain, or windows one after the other, each of which "
-        "starts from the end of the one before."
+        "Solve for a few periods at a time: a shorter domain, or windows one after the other, each of "
+        "which starts from the end of the one before."
     )
 
 

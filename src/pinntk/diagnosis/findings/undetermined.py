@@ -21,7 +21,6 @@ from pinntk.diagnosis.stated import (
 )
 from pinntk.nets import WithCoefficients
 from pinntk.problem import Model
-from pinntk.training import Setup
 from pinntk.words import listed, number
 
 #: A trace of a null field is seen where it is a tenth of what the same derivative is inside.
@@ -50,8 +49,8 @@ class Undetermined(AbstractFinding):
     φ of rms 1. The least change of all residuals, each in the unit Σ_α |b_α| of its own linearisation,
     is bounded below by the stability of the problem where it determines the field, whatever the
     degree; where it does not, it falls geometrically with the degree. A field that passes both tests is
-    called free where one of its traces is: at the first instant a derivative below the equation's order in t;
-    along another coordinate where fewer traces than the order are held at both ends together, so
+    called free where one of its traces is: at the first instant a derivative below the equation's order in
+    t; along another coordinate where fewer traces than the order are held at both ends together, so
     that a field that merely grows from what is held accuses nobody.
     """
 
@@ -77,19 +76,23 @@ class Undetermined(AbstractFinding):
         )
 
 
+def left_open(evidence: Evidence) -> Freedom | None:
+    """The conditions on polynomials, linearised at the solution or else at the trained network."""
+    problem, true = evidence.setup.problem, true_coefficients(evidence.setup.problem)
+    if problem.solution is not None and true is not None:
+        return freedom(problem, in_place(problem, problem.solution, true))
+    trained = evidence.baseline.models[0]
+    return freedom(problem, in_place(problem, _network(trained), start_coefficients(trained)))
+
+
 def _free(evidence: Evidence) -> list[Free]:
-    problem, draws = evidence.setup.problem, evidence.subject.draws
+    draws = evidence.subject.draws
     if evidence.measured(zero_solves) is not None:
         return []  # of a homogeneous problem the size is free, which is told
-    true = true_coefficients(problem)
-    trained = evidence.baseline.models[0]
-    if problem.solution is not None and true is not None:
-        base = in_place(problem, problem.solution, true)
-    else:
-        base = in_place(problem, _network(trained), start_coefficients(trained))
-    left = freedom(problem, base)
+    left = evidence.measured(left_open)
     if left is None or not left.null.shape[1]:
         return []
+    trained = evidence.baseline.models[0]
     models = [_network(model) for model in (*(draw.model for draw in draws), trained)]
     return [each for each in what_is_free(left) if not _is_held(left, each, models)]
 

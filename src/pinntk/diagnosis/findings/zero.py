@@ -110,5 +110,6 @@ def ask_for_size(setup: Setup, evidence: Evidence) -> Proposal:
         "Ask for a norm, a value or a slope that zero does not have: the integral of u² = 1 by nodes and "
         "weights of a quadrature, in a condition at one point.",
         None,
-        f'pk.Condition("norm", lambda u, p: jnp.sum(weights * jax.vmap({value})(nodes) ** 2) - 1, corner, 1)',
+        f'pk.Condition("norm", lambda u, p: jnp.sum(weights * jax.vmap({value})(nodes) ** 2) - 1, '
+        "corner, 1)",
     )
