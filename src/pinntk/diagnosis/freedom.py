@@ -20,7 +20,7 @@ from numpy.polynomial import chebyshev
 
 from pinntk import threads
 from pinntk.calculus import Point
-from pinntk.diagnosis.stated import Index, operator_of, start_coefficients, values_of
+from pinntk.diagnosis.stated import Index, at_points, operator_of, start_coefficients, values_of
 from pinntk.domain import Sobol, evenly
 from pinntk.jacobian import cast
 from pinntk.nets import WithCoefficients
@@ -59,7 +59,7 @@ class Expansion(eqx.Module):
 
     def __call__(self, x: Point) -> Array:
         """The value, a number or one for each field."""
-        s = (2 * x - self.low - self.high) / (self.high - self.low)
+        s = (2 * x[None, :] - self.low - self.high) / (self.high - self.low)
         rows = [jnp.ones_like(s), s]
         for _ in range(max(map(max, self.indices)) - 1):
             rows.append(2 * s * rows[-1] - rows[-2])
@@ -75,9 +75,9 @@ class Freedom:
 
     `rows` are by condition, in units of the condition, √(n) taken out, for polynomials in units of the
     fields: (n, basis · fields). `columns` (n, m) are those rows for the m unknown coefficients of the
-    equation, of changes by their own size. `null` (basis · fields, q) are fields of rms 1 that change none of
-    them; `lives` are points (n, d) by field where some equation asks for it; `order` is that of the equations in
-    every coordinate, (fields, d).
+    equation, of changes by their own size. `null` (basis · fields, q) are fields of rms 1 that change none
+    of them; `lives` are points (n, d) by field where some equation asks for it; `order` is that of the
+    equations in every coordinate, (fields, d).
     """
 
     problem: Problem
@@ -101,7 +101,7 @@ class Freedom:
         vector = np.zeros((len(self.expansion.indices), len(self.sizes)))
         vector[0, field] = 1.0
         changes = [np.linalg.norm(rows @ vector.ravel()) for rows in self.rows.values()]
-        return max(changes, default=0.0) < EXACT
+        return bool(max(changes, default=0.0) < EXACT)
 
 
 def degree_of(problem: Problem) -> int | None:
@@ -163,7 +163,7 @@ def where_fields_live(problem: Problem, model: Model) -> dict[int, np.ndarray]:
         some = points[inside][evenly(int(inside.sum()), 16)]
         if not len(some):
             continue
-        operator = operator_of(problem, condition.name, model, Sample(some))
+        operator = operator_of(problem, condition.name, model, at_points(some))
         for f in found:
             if operator is None or np.any(operator.sizes[:, :, f]):
                 found[f] |= inside

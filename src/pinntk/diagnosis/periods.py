@@ -12,6 +12,7 @@ import scipy.linalg
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.stated import (
     Operator,
+    at_points,
     domain_points,
     in_place,
     operator_of,
@@ -20,7 +21,7 @@ from pinntk.diagnosis.stated import (
     values_of,
 )
 from pinntk.domain import lines
-from pinntk.problem import Model, Problem, Sample
+from pinntk.problem import Model, Problem
 
 #: Points per coordinate of the lines along which a solution is looked at: 512 periods are seen.
 ALONG = 1024
@@ -101,7 +102,10 @@ def of_equation(problem: Problem, models: list[Model]) -> dict[str, float]:
     known = true_coefficients(problem) or start_coefficients(models[0])
     bases = [getattr(m, "network", m) if problem.coefficients else m for m in models[:2]]
     at = [
-        [operator_of(problem, c.name, in_place(problem, b, known), Sample(points)) for c in whole]
+        [
+            operator_of(problem, c.name, in_place(problem, b, known), at_points(points))
+            for c in whole
+        ]
         for b in bases
     ]
     first = [each for each in at[0] if each is not None]

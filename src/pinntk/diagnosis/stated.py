@@ -116,6 +116,12 @@ def looked_at(problem: Problem) -> Batch:
         return observed(problem, jnp.float64)
 
 
+def at_points(points: np.ndarray) -> Sample:
+    """Points (n, d) as a sample, in float64."""
+    with jax.enable_x64(True):
+        return Sample(jnp.asarray(points, jnp.float64))
+
+
 def domain_points(problem: Problem) -> np.ndarray:
     """Some points of the domain, evenly: (n, d), or those that it consists of."""
     domain = problem.domain

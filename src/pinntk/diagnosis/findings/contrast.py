@@ -11,9 +11,9 @@ import numpy as np
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.freedom import LOOKS, where_fields_live
-from pinntk.diagnosis.stated import Zero, in_place, operator_of, start_coefficients
+from pinntk.diagnosis.stated import Zero, at_points, in_place, operator_of, start_coefficients
 from pinntk.domain import lines
-from pinntk.problem import Problem, Sample
+from pinntk.problem import Problem
 from pinntk.training import Setup
 from pinntk.words import listed, number, times
 
@@ -58,7 +58,8 @@ class Contrast(AbstractFinding):
                 Severity.MODERATE,
                 1.0,
                 f"Contrast: the coefficients of '{jump.name}' jump by {times(jump.factor)} at "
-                f"{jump.coordinate} = {number(jump.place)}, and no condition says that the flux is continuous there.",
+                f"{jump.coordinate} = {number(jump.place)}, and no condition says "
+                "that the flux is continuous there.",
                 "A smooth field meets the equation on both sides; the kink of the solution is asked for by "
                 "nothing.",
                 {"jump": jump.factor, "place": f"{jump.coordinate} = {number(jump.place)}"},
@@ -97,7 +98,7 @@ def find_jump(problem: Problem, coefficients: Mapping[str, Any]) -> Jump | None:
             continue
         for coordinate in domain.free:
             along = lines(domain, coordinate, ALONG)
-            operator = operator_of(problem, condition.name, model, Sample(along.points))
+            operator = operator_of(problem, condition.name, model, at_points(along.points))
             if operator is None or not operator.differentiates:
                 continue
             order = max(map(sum, operator.present()))

@@ -80,8 +80,9 @@ class GivenSolution(AbstractFinding):
         )
         size = "the solution's size" if worst.values else "the size of its terms"
         sentence = (
-            f"The given solution does not meet '{worst.name}': its residual is {percent(worst.relative)} "
-            f"of {size} over it, {number(worst.gap)} at {place}. An error measured against it means nothing."
+            f"The given solution does not meet '{worst.name}': its residual is "
+            f"{percent(worst.relative)} of {size} over it, {number(worst.gap)} at {place}. An error "
+            "measured against it means nothing."
         )
         measured = {
             "condition": worst.name,

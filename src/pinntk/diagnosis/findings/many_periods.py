@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
-from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
+from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Remedy, Severity
 from pinntk.diagnosis.findings.points import more_points
 from pinntk.diagnosis.findings.spectral_bias import FEATURES, PER_WAVE
 from pinntk.diagnosis.measures import main_condition
@@ -61,7 +61,7 @@ class ManyPeriods(AbstractFinding):
         measured = {f"periods along {k}": n for k, n in found.along.items()}
         measured |= {"points": count, "points that two per period are": float(needed)}
         wanted = 2 ** math.ceil(math.log2(max(points_needed(along, ENOUGH), 1)))
-        remedies = [shorten]
+        remedies: list[Remedy] = [shorten]
         if aliased or count < points_needed(along, ENOUGH):
             remedies.append(functools.partial(more_points, name, wanted))
         remedies.append(functools.partial(features_for, along[fastest]))

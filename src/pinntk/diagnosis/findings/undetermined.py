@@ -33,7 +33,7 @@ class Free(NamedTuple):
     """Something that is free: a derivative of a field at an end of a coordinate; a constant without one."""
 
     field: int
-    index: Index
+    alpha: Index
     axis: int | None
     end: float
     text: str
@@ -187,8 +187,8 @@ def _is_held(left: Freedom, free: Free, models: Sequence[Model]) -> bool:
     points = left.lives[free.field].copy()
     if free.axis is not None:
         points[:, free.axis] = free.end
-    found = [derivatives_of(left.problem, model, points, (free.index,)) for model in models]
-    values = [each[free.index][:, free.field] for each in found if each]
+    found = [derivatives_of(left.problem, model, points, (free.alpha,)) for model in models]
+    values = [each[free.alpha][:, free.field] for each in found if each]
     if len(values) < len(models):
         return True
     spread = np.ptp(np.array(values), axis=0).max()
