@@ -15,6 +15,7 @@ import pytest
 from clinic import equations
 from each import each
 from helpers import mlp
+from pinntk.cli.summary import coefficient_lines
 from pinntk.conditions import Condition, dirichlet, neumann, observations
 from pinntk.diagnosis import Severity
 from pinntk.diagnosis.evidence import Evidence
@@ -43,7 +44,7 @@ from pinntk.domain import Interval, Points
 from pinntk.nets import Unknown
 from pinntk.optim import adam
 from pinntk.problem import Problem
-from pinntk.training import Drawn, Network, Setup, Training
+from pinntk.training import Drawn, Network, Setup, Training, start_run
 
 PI = math.pi
 LINE = Interval(x=(0.0, 1.0))
@@ -416,3 +417,23 @@ def test_a_jump_of_the_coefficient_that_no_condition_joins():
     assert Contrast().judge(Looked(slabs(30.0))) is None
     assert Contrast().judge(Looked(slabs(300.0, meet=True))) is None
     assert Contrast().judge(Looked(slabs(300.0, sharp=0.1))) is None  # resolved
+
+
+# --- what `train` prints ---------------------------------------------------------------------------
+
+
+def test_train_says_how_well_coefficients_are_known():
+    rate = lambda u, p: (u.d("t") - u.coefficient("a") * u)(p)
+    lines = {}
+    for name, problem, width in [
+        ("sum", only_sum(), 6),
+        ("one", growth(rate, a=(0.5, 1.0)), 6),
+        ("wide", growth(rate, a=(0.5, 1.0)), 60),
+    ]:
+        setup = Setup(problem, Training(adam(1e-2), steps=5), Network(width, 2))
+        lines[name] = coefficient_lines(setup, 0, start_run(setup, 0))
+    assert all("not identifiable" in line for line in lines["sum"])
+    assert "±" in lines["one"][0]
+    assert lines["wide"][-1].startswith("No error bars: the model has 3,8")
+    plain = Setup(string(), Training(adam(1e-2), steps=1), Network(4, 1))
+    assert coefficient_lines(plain, 0, start_run(plain, 0)) == []

@@ -21,6 +21,17 @@ from pinntk.diagnosis.findings.surplus_points import SurplusPoints
 from pinntk.diagnosis.findings.undetermined import Undetermined
 from pinntk.diagnosis.findings.zero import ZeroSolves
 
+#: Those that judge the problem as it is stated, whatever the network and its training.
+STATED: tuple[AbstractFinding, ...] = (
+    GivenSolution(),
+    ZeroSolves(),
+    Undetermined(),
+    Coefficients(),
+    ManyPeriods(),
+    Contrast(),
+    SurplusPoints(),
+)
+
 #: All findings, causes before what they cause: of two that are equally severe, the first is told first.
 FINDINGS: tuple[AbstractFinding, ...] = (
     Dead(),
@@ -46,6 +57,7 @@ FINDINGS: tuple[AbstractFinding, ...] = (
 
 __all__ = [
     "FINDINGS",
+    "STATED",
     "Causality",
     "Coefficients",
     "Conflict",
