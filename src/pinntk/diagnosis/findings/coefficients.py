@@ -145,7 +145,7 @@ def combinations(labels: Sequence[str], relative: np.ndarray, changes: np.ndarra
     if relative.shape[1] == 0:
         return []
     largest = np.abs(relative).max(axis=1)
-    part = np.flatnonzero(largest > PART * largest.max())
+    part = np.flatnonzero(largest > PART * largest.max()).tolist()
     names = [labels[i] for i in part]
     if relative.shape[1] >= len(part):
         return names

@@ -7,14 +7,13 @@ import functools
 import math
 from typing import ClassVar
 
-from pinntk.diagnosis.code import changed_code
 from pinntk.diagnosis.evidence import MAJORITY, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Remedy, Severity
 from pinntk.diagnosis.findings.points import more_points
-from pinntk.diagnosis.findings.spectral_bias import FEATURES, PER_WAVE
+from pinntk.diagnosis.findings.spectral_bias import raise_frequencies
 from pinntk.diagnosis.measures import main_condition
 from pinntk.diagnosis.periods import periods, points_needed
-from pinntk.training import Network, Setup, unit_scaling
+from pinntk.training import Network, Setup
 from pinntk.words import number
 
 #: Points per period that are asked for: a quarter more than Shannon's two.
@@ -64,7 +63,7 @@ class ManyPeriods(AbstractFinding):
         remedies: list[Remedy] = [shorten]
         if aliased or count < points_needed(along, ENOUGH):
             remedies.append(functools.partial(more_points, name, wanted))
-        remedies.append(functools.partial(features_for, along[fastest]))
+        remedies.append(functools.partial(raise_frequencies, found.along))
         return Found(
             self.name,
             Severity.SEVERE,
@@ -85,26 +84,3 @@ def shorten(setup: Setup, evidence: Evidence) -> Proposal:
         "Solve for a few periods at a time: a shorter domain, or windows one after the other, each of "
         "which starts from the end of the one before."
     )
-
-
-def features_for(waves: float, setup: Setup, evidence: Evidence) -> Proposal | None:
-    """Fourier features of the frequencies of the equation, on inputs in [−1, 1]."""
-    del evidence
-    network = setup.network
-    if (
-        not isinstance(network, Network)
-        or network.fourier_features
-        or not setup.problem.domain.is_box
-    ):
-        return None
-    if network.hard and setup.problem.hard is not None and setup.problem.hard.periodic:
-        return None
-    scale = float(f"{PER_WAVE * waves:.2g}")
-    shape = network.replace(
-        fourier_features=FEATURES, fourier_scale=max(scale, 1.0), scaling=unit_scaling
-    )
-    changed = setup.replace(network=shape)
-    text = (
-        f"Give the network Fourier features of these frequencies (scale {shape.fourier_scale:g})."
-    )
-    return Proposal(text, changed, changed_code(setup, changed))
