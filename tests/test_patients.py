@@ -18,7 +18,7 @@ from clinic.patient import Patient, trained, verdict
 from each import each
 from pinntk.diagnosis import FINDINGS, Found, Proposal, Severity, examine
 from pinntk.diagnosis.examination import HEALTHY
-from pinntk.diagnosis.findings import Dead, Imbalance
+from pinntk.diagnosis.findings import STATED, Dead, Imbalance
 from pinntk.diagnosis.record import check_record
 from pinntk.errors import PinntkError
 from pinntk.jacobian import parameter_count
@@ -59,7 +59,8 @@ def test_every_case_can_be_started():
 def test_every_failure_mode_has_two_strengths_and_controls_are_many():
     assert list(PATIENTS) == [patient.name for patient in PATIENTS.values()]
     counts = Counter((patient.failure_mode, patient.strength) for patient in PATIENTS.values())
-    planted = {finding.name for finding in FINDINGS} - ELSEWHERE
+    # What is wrong with a problem as stated is planted in test_stated.py.
+    planted = {f.name for f in FINDINGS} - {f.name for f in STATED} - ELSEWHERE
     for name in planted:
         assert counts[name, "mild"] >= 1
         assert counts[name, "strong"] >= 1

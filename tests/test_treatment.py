@@ -17,11 +17,12 @@ from pinntk.diagnosis import Proposal, examine, least_budget, treat
 from pinntk.diagnosis.code import changed_code, python_of
 from pinntk.diagnosis.findings import Imbalance
 from pinntk.diagnosis.findings.conflict import enlarge
-from pinntk.diagnosis.findings.points import follow_residual, grow_points, more_points
+from pinntk.diagnosis.findings.points import follow_residual, more_points
 from pinntk.diagnosis.findings.precision import double
 from pinntk.diagnosis.findings.scaling import rescale_inputs
 from pinntk.diagnosis.findings.spectral_bias import raise_frequencies
 from pinntk.diagnosis.findings.step_size import other_step, use_adam
+from pinntk.diagnosis.findings.surplus_points import grow_points
 from pinntk.diagnosis.record import check_record
 from pinntk.diagnosis.remedies import algorithm_1, build_in, fresh_network, natural_gradient
 from pinntk.diagnosis.trial import Race, Score

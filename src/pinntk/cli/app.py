@@ -18,13 +18,14 @@ from pinntk.cli.loading import load
 from pinntk.cli.main import INTERRUPTED
 from pinntk.cli.origin import origin, setup_of
 from pinntk.cli.settings import apply, plain
-from pinntk.cli.summary import print_setup, step_size_warning
+from pinntk.cli.summary import coefficient_lines, print_setup, step_size_warning
 from pinntk.diagnosis.trained import trained_notes
 from pinntk.errors import PinntkError
 from pinntk.training import (
     Outcome,
     Result,
     Setup,
+    open_run,
     precision,
     progress_bar,
     resume_run,
@@ -122,7 +123,8 @@ def train(
             command=sys.argv,
             observers=[bar],
         )
-    _print_result(result, out, _closer_look(setup, seed, result))
+    found = coefficient_lines(setup, seed, result)
+    _print_result(result, out, found, _closer_look(setup, seed, result))
 
 
 @app.command()
@@ -135,7 +137,8 @@ def resume(directory: o.Directory, budget: o.Budget = None, no_cache: o.NoCache 
         result, warnings = resume_run(directory, setup, budget=seconds, observers=[bar])
     for warning in warnings:
         tables.print_warning(warning)
-    _print_result(result, directory)
+    seed = open_run(directory).config["seed"]
+    _print_result(result, directory, coefficient_lines(setup, seed, result))
 
 
 @app.command()
@@ -193,11 +196,14 @@ def _closer_look(setup: Setup, seed: int, result: Result) -> tuple[str, ...]:
         return trained_notes(start.problem, result.model, start.model, start.batch)
 
 
-def _print_result(result: Result, out: Path | None, found: Sequence[str] = ()) -> None:
+def _print_result(
+    result: Result, out: Path | None, found: Sequence[str], notes: Sequence[str] = ()
+) -> None:
+    """Losses, the coefficients that were `found`, how it ended, and notes beside those of the result."""
     tables.console.print(tables.result_table(result))
-    for line in [*tables.coefficient_lines(result), tables.result_line(result)]:
+    for line in [*found, tables.result_line(result)]:
         tables.console.print(line, markup=False, highlight=False)
-    for note in (*result.notes, *found):
+    for note in (*result.notes, *notes):
         tables.print_warning(note)
     if out is not None:
         unfinished = result.outcome in (Outcome.INTERRUPTED, Outcome.BUDGET)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pinntk.cli import names, tables
+from pinntk.errors import PinntkError
+from pinntk.inverse import Estimate, coefficient_uncertainty
 from pinntk.jacobian import parameter_count
 from pinntk.kernel import largest_eigenvalue, largest_stable_step
 from pinntk.optim import AbstractOptimizer, FirstOrder, GradientDescent, rate_of
-from pinntk.training import Network, Setup, is_scaled, precision
+from pinntk.training import Network, Outcome, Result, Setup, is_scaled, precision
 from pinntk.training.network import NetworkLike
 from pinntk.weighting import AbstractWeighting, Fixed, NTKWeights
+
+#: Error bars cost a QR of a matrix of all parameters: a second or two for so many.
+PARAMETERS = 2500
 
 
 def step_size_warning(setup: Setup, seed: int) -> str | None:
@@ -53,6 +60,38 @@ def print_setup(spec: str, setup: Setup, seed: int) -> None:
             }
         )
     )
+
+
+def coefficient_lines(setup: Setup, seed: int, result: Result) -> list[str]:
+    """The unknown coefficients that were found, one a line, with error bars, or why there are none."""
+    found = {
+        name: f"{name} = {np.array2string(np.asarray(value), precision=6)}"
+        for name, value in result.coefficients.items()
+    }
+    if not found:
+        return []
+    bars = _error_bars(setup, seed, result)
+    if isinstance(bars, str):
+        return [*found.values(), f"No error bars: {bars}"]
+    return [f"{name} = {bars[name]}" for name in found]
+
+
+def _error_bars(setup: Setup, seed: int, result: Result) -> Mapping[str, Estimate] | str:
+    """Those at the points that training began with, or why there are none."""
+    if result.outcome is Outcome.DIVERGED:
+        return "the run diverged."
+    count = parameter_count(result.model)
+    if count > PARAMETERS:
+        return (
+            f"the model has {count:,} parameters, more than {PARAMETERS:,}; "
+            "pk.coefficient_uncertainty(problem, model, batch) takes its time for them."
+        )
+    try:
+        with precision(setup.dtype):
+            start = setup.start(seed)
+        return coefficient_uncertainty(start.problem, result.model, start.batch).coefficients
+    except PinntkError as error:
+        return str(error)
 
 
 def _network(network: NetworkLike) -> str:

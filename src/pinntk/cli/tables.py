@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -82,14 +81,6 @@ def result_line(result: Result) -> str:
         parts = [f"{name} {error:.1e}" for name, error in result.errors.items()]
         text += f" ({', '.join(parts)})." if len(parts) > 1 else "."
     return text
-
-
-def coefficient_lines(result: Result) -> list[str]:
-    """The unknown coefficients that were found, one a line."""
-    return [
-        f"{name} = {np.array2string(np.asarray(value), precision=6)}"
-        for name, value in result.coefficients.items()
-    ]
 
 
 def claims_table(name: str, claims: Sequence[Claim], size: str) -> Table:

@@ -1,11 +1,10 @@
-"""Collocation points that are too few for what the network can learn, or more than it needs."""
+"""Collocation points that are too few for what the network can learn."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
 from typing import ClassVar
 
 from pinntk.diagnosis.code import changed_code
@@ -13,7 +12,7 @@ from pinntk.diagnosis.evidence import FAILED, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
 from pinntk.diagnosis.measures import main_condition
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.training import AsConditioned, ProgressivePoints, ResidualAdaptive, Setup
+from pinntk.training import AsConditioned, ResidualAdaptive, Setup
 from pinntk.words import number, times
 
 
@@ -27,9 +26,6 @@ class Points(AbstractFinding):
     nyquist: float = 2.0
     #: Held-out over trained loss that calls a residual overfitted: its rms is then three times larger.
     overfit: float = 10.0
-    #: More points than this for every mode that the planned steps learn are redundant: 25 times
-    #: Shannon's two.
-    redundant: float = 50.0
 
     def judge(self, evidence: Evidence) -> Found | None:
         e = evidence
@@ -49,7 +45,7 @@ class Points(AbstractFinding):
         few = lambda i: count < self.nyquist * e.before[i].reach.learnable[name]
         severe, share = e.share(overfit), e.share(lambda i: overfit(i) or few(i))
         if not e.enough(share):
-            return self._redundant(e, name, count, modes, measured)
+            return None
         seen = (
             f"between them the loss is {times(ratio)} that on them"
             if ratio > self.overfit
@@ -68,23 +64,6 @@ class Points(AbstractFinding):
             e.proposals(
                 functools.partial(more_points, name, needed), follow_residual, natural_gradient
             ),
-        )
-
-    def _redundant(
-        self, e: Evidence, name: str, count: int, modes: float, measured: Mapping[str, float]
-    ) -> Found | None:
-        if count <= self.redundant * max(modes, 1.0):
-            return None
-        return Found(
-            self.name,
-            Severity.NOTE,
-            1.0,
-            f"Many points: {count:,} for '{name}', where the planned steps learn about {number(modes)} "
-            "modes; a quarter of them would do at first.",
-            "Points beyond twice the modes that are learned cost time and tell nothing new, until later.",
-            measured,
-            "spectra",
-            e.proposals(grow_points),
         )
 
 
@@ -118,13 +97,3 @@ def follow_residual(setup: Setup, evidence: Evidence) -> Proposal | None:
     changed = setup.replace(training=setup.training.replace(resampling=ResidualAdaptive()))
     text = "Draw new points where the residual is large, as the training goes on."
     return Proposal(text, changed, changed_code(setup, changed), "points-by-residual")
-
-
-def grow_points(setup: Setup, evidence: Evidence) -> Proposal | None:
-    """Few points first."""
-    del evidence
-    if not isinstance(setup.training.resampling, AsConditioned):
-        return None
-    changed = setup.replace(training=setup.training.replace(resampling=ProgressivePoints()))
-    text = "Begin with a quarter of the points and let them grow."
-    return Proposal(text, changed, changed_code(setup, changed), "growing-points")
