@@ -28,6 +28,7 @@ class SurplusPoints(AbstractFinding):
 
     name: ClassVar[str] = "surplus points"
     last: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = True
 
     #: More points than this for every mode that the planned steps learn are redundant: 25 times
     #: Shannon's two.
@@ -69,4 +70,4 @@ def grow_points(setup: Setup, evidence: Evidence) -> Proposal | None:
         return None
     changed = setup.replace(training=setup.training.replace(resampling=ProgressivePoints()))
     text = "Begin with a quarter of the points and let them grow."
-    return Proposal(text, changed, changed_code(setup, changed))
+    return Proposal(text, changed, changed_code(setup, changed), "growing-points")
