@@ -157,7 +157,7 @@ def test_the_baseline_takes_the_steps_of_train(changes):
 
 def test_a_draw_that_diverges_is_said_and_its_last_finite_model_kept():
     training = Training(gradient_descent(1e3), steps=200)
-    found = run_baseline(subject_of(rod(), mlp(KEY, 1), training), training, 200, 100.0)
+    found = run_baseline(subject_of(rod(), mlp(KEY, 1), training), training, 200)
     assert found.diverged == (True,)
     leaves = jax.tree.leaves(eqx.filter(found.models[0], eqx.is_array))
     assert all(np.isfinite(leaf).all() for leaf in leaves)

@@ -233,8 +233,9 @@ def trials(record: Record) -> Section:
     ]
     kept = [trial["name"] for trial in found if trial["kept"]]
     lead = (
-        f"{len(found)} short trainings, the first as planned. They are ranked by the residual at points "
-        f"that none was trained on. Kept to the end: {listed([quoted(k) for k in kept]) or 'none'}."
+        f"{len(found)} trainings in turns, the first as planned, ranked by error where the solution is "
+        f"known and by the residual at points that none was trained on where not. Kept to the end: "
+        f"{listed([quoted(k) for k in kept]) or 'none'}."
     )
     return Section("trials", title, lead, plots, [Table("All trials", head, rows)])
 
