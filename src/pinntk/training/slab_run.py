@@ -159,6 +159,7 @@ class SlabRun:
         for name, value in found.items():
             starts = jnp.reshape(self.place.starts(name), (-1,) + (1,) * (value.ndim - 1))
             # The problem divides what is left of a residual and its target by the condition's scale.
-            value = value * np.asarray(self.place.problem.condition(name).scale, value.dtype)
+            scale = np.asarray(self.place.problem.condition(name).scale, value.dtype)
+            value = value * np.broadcast_to(scale, value.shape)
             targets[name] = jnp.where(starts, value, jnp.zeros_like(value))
         return targets
