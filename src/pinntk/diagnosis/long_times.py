@@ -7,4 +7,4 @@ from pinntk.diagnosis.remedies import natural_gradient
 from pinntk.diagnosis.slab_remedy import time_slabs
 
 #: What helps where the time span is too long to be solved at once.
-LONG_TIMES: tuple[Remedy, ...] = (time_slabs, natural_gradient)
+LONG_TIMES: tuple[Remedy, ...] = (natural_gradient, time_slabs)

@@ -10,7 +10,9 @@ import numpy as np
 
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Severity
-from pinntk.diagnosis.remedies import algorithm_1, build_in, natural_gradient
+from pinntk.diagnosis.findings.scaling import Scaling
+from pinntk.diagnosis.long_times import LONG_TIMES
+from pinntk.diagnosis.remedies import algorithm_1, build_in
 from pinntk.words import times
 
 #: Keeps the logarithm of a ratio finite.
@@ -30,6 +32,8 @@ class Causality(AbstractFinding):
 
     def judge(self, evidence: Evidence) -> Found | None:
         e = evidence
+        if Scaling().certain(e):  # a network that cannot reach the values fits whatever it can
+            return None
         limit = e.orders(self.causal)
         stuck = [i for i in range(e.draws) if e.stuck(i)]
         share = e.share(lambda i: _early_over_late(e, i) > limit and i in stuck)
@@ -50,7 +54,7 @@ class Causality(AbstractFinding):
                 "stuck conditions": ", ".join(e.stuck(0)) or "none",
             },
             "maps",
-            e.proposals(natural_gradient, build_in, algorithm_1),
+            e.proposals(*LONG_TIMES, build_in, algorithm_1),
         )
 
 

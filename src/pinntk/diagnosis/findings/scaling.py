@@ -39,6 +39,14 @@ class Scaling(AbstractFinding):
     def judge(self, evidence: Evidence) -> Found | None:
         return self._inputs(evidence) or self._outputs(evidence)
 
+    def certain(self, e: Evidence) -> bool:
+        """Whether inputs are off, or fields are by sizes that the problem says: no training is asked."""
+        network = e.setup.network
+        if isinstance(network, Network) and network.output_scaling is not None:
+            return False
+        inputs = e.enough(e.share(lambda i: self.inputs_off(e.before[i])))
+        return inputs or bool(_far(e.measured(_known_sizes), self.order_one))
+
     def inputs_off(self, m: Measures) -> bool:
         """Whether what reaches the first layer is far from order one, and its units show it."""
         units = m.units
