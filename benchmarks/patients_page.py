@@ -273,8 +273,10 @@ def page(record: Record) -> str:
     return f"""# How reliable is the diagnosis?
 
 {len(sick)} small problems, each with one planted failure, and {len(record["cases"]) - len(sick)} healthy
-controls were diagnosed from {seeds} seeds each. The diagnosis sees the problem and its settings, and not
-the solution. It counts as right where its first finding is the planted failure.
+controls were diagnosed from {seeds} seeds each. The diagnosis sees the problem and its settings; of a
+solution that is given it takes the size, the waves, and whether it meets the conditions, and measures no
+error by it. It counts as right where its first finding is the planted failure. This record was made before
+examinations were measured in work, and before the newer findings.
 
 {summary(record)}
 

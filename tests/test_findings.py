@@ -10,7 +10,7 @@ import pytest
 from each import each
 from pinntk.conditions import Condition, dirichlet
 from pinntk.diagnosis import Severity
-from pinntk.diagnosis.findings import Imbalance, Scaling
+from pinntk.diagnosis.findings import Causality, Imbalance, Scaling
 from pinntk.diagnosis.findings.scaling import rescale_outputs
 from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import Interval
@@ -157,3 +157,12 @@ def test_where_none_is_left_behind_the_slowest_is_told():
     assert found is not None
     assert found.severity is Severity.MODERATE
     assert "'edge' converges about 510× slower than 'plate', which costs steps" in found.sentence
+
+
+@each(("size", "name"), [(300.0, None), (1.0, "causality")])
+def test_sizes_that_the_problem_says_come_before_causality(size, name):
+    """A network that cannot reach the values fits whatever it can, late as well as early."""
+    evidence = with_fields(("h",), lambda p: size + 0 * p[0])
+    evidence = dataclasses.replace(evidence, after=with_profiles([30] * DRAWS).after)
+    found = Causality().judge(evidence)
+    assert (found and found.name) == name
