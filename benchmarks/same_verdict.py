@@ -41,14 +41,15 @@ WAYS = ("as it is", "one core", "busy", "other precision")
 BURN = [sys.executable, "-c", "while True: pass"]
 
 
-def examined(name: str, way: str) -> dict[str, Any]:
+def examined(name: str, way: str, smoke: bool) -> dict[str, Any]:
     """The verdict on a case, in this process."""
     from pinntk.diagnosis import examine
 
     setup = PATIENTS[name].form("sick")
     if way == "other precision":
         setup = setup.replace(dtype={"float32": "float64", "float64": "float32"}[setup.dtype])
-    diagnosis = examine(setup, 0)
+    short = {"draws": 1, "steps": 20} if smoke else {}
+    diagnosis = examine(setup, 0, **short)
     severe = [found.name for found in diagnosis.findings if str(found.severity) == "severe"]
     first = diagnosis.findings[0]
     return {
@@ -71,9 +72,9 @@ def busy(count: int) -> Iterator[None]:
             process.kill()
 
 
-def attempt(name: str, way: str) -> dict[str, Any]:
+def attempt(name: str, way: str, smoke: bool) -> dict[str, Any]:
     """`examined` in a process of its own, on one core where that is asked for."""
-    command = [sys.executable, __file__, "--worker", json.dumps([name, way])]
+    command = [sys.executable, __file__, "--worker", json.dumps([name, way, smoke])]
     if way == "one core":
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
     with busy(2 if way == "busy" else 0):
@@ -97,7 +98,8 @@ def main() -> None:
     cases = CASES[-1:] if arguments.smoke else arguments.only
     kept = json.loads(path.read_text())["cases"] if arguments.merge and path.exists() else {}
     for name in cases:
-        found = {way: attempt(name, way) for way in WAYS}
+        ways = WAYS[:2] if arguments.smoke else WAYS
+        found = {way: attempt(name, way, arguments.smoke) for way in ways}
         keys = ("first", "severity", "severe")
         verdicts = [[each.get(key) for key in keys] for each in found.values()]
         same = all(verdict == verdicts[0] for verdict in verdicts) and None not in verdicts[0]
