@@ -286,9 +286,9 @@ of 5%, and the case itself ends at least ten times higher. Unknown coefficients 
 
 ## Reported problems
 
-What went wrong on these is why several findings exist, so they are no test of rules that never saw them: the
-generated cases are. Each is stated anew with the network and the plan of its reporter, and links to the
-question. Variants that do what the answer advised are listed, and do not count for the first finding.
+What went wrong on these is why several findings exist, so they are no test of rules that never saw them:
+the generated cases are. Each is stated anew with the network and the plan of its reporter, and links to
+the question. Variants that do what the answer advised are listed, and do not count for the first finding.
 
 {summary(record)}
 
