@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pinntk.diagnosis.fieldkernel import FIELD
-from pinntk.diagnosis.linearized import DAMPING, solved
+from pinntk.diagnosis.linearized import DAMPING, equal_rates, solved
 from pinntk.diagnosis.reach import Descent
 from pinntk.diagnosis.subject import AbstractSubject, ByCondition
 from pinntk.jacobian import cast
@@ -108,13 +108,7 @@ def curvature(
             found = subject.residuals(there, double, exact=True)
         return np.concatenate([np.ravel(found[name]) for name in kernel.names])
 
-    rates = kernel.rates()
-    root = np.concatenate(
-        [
-            np.full(n, 1 / math.sqrt(rates[k] * n) if rates[k] > 0 else 0.0)
-            for k, n in kernel.rows.items()
-        ]
-    )
+    root = equal_rates(kernel)
     ahead, here, behind = moved(STRIDE), moved(0.0), moved(-STRIDE)
     second = root * (ahead - 2 * here + behind) / STRIDE**2
     first = root * (ahead - behind) / (2 * STRIDE)

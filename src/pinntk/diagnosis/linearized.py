@@ -62,13 +62,7 @@ def solved(kernel: TangentKernel, sources: Float[np.ndarray, "n m"]) -> dict[str
 
     Δθ = −Jᵀ of it is the step of the linearized problem.
     """
-    rates = kernel.rates()
-    root = np.concatenate(
-        [
-            np.full(n, 1 / math.sqrt(rates[k] * n) if rates[k] > 0 else 0.0)
-            for k, n in kernel.rows.items()
-        ]
-    )
+    root = equal_rates(kernel)
     matrix = root[:, None] * kernel.matrix * root[None, :]
     matrix[np.diag_indices_from(matrix)] += DAMPING * max(np.trace(matrix), 1e-300) / len(matrix)
     with threads.for_rows(len(matrix)):
@@ -76,6 +70,17 @@ def solved(kernel: TangentKernel, sources: Float[np.ndarray, "n m"]) -> dict[str
         solution = scipy.linalg.solve(matrix, right, assume_a="sym", check_finite=False)
     found = (root[:, None] * solution).T
     return {k: found[:, kernel.slice_of(k)] for k in kernel.names}
+
+
+def equal_rates(kernel: TangentKernel) -> Float[np.ndarray, " n"]:
+    """Factors on the rows of J that give all conditions the same average rate; 0 for a block of zeros."""
+    rates = kernel.rates()
+    return np.concatenate(
+        [
+            np.full(n, 1 / math.sqrt(rates[k] * n) if rates[k] > 0 else 0.0)
+            for k, n in kernel.rows.items()
+        ]
+    )
 
 
 def rms(values: np.ndarray) -> float:

@@ -98,12 +98,9 @@ def treat(
     except KeyboardInterrupt:  # between two turns: what they came to is kept
         interrupted = True
     first, others = races[0], sorted(races[1:], key=lambda race: race.rank(score))
-    winner = None
-    if first.begun and not interrupted:
-        progress("comparing", 0.99)
-        winner = winner_of(first, [race for race in others if race.begun], score)
-    elif first.begun:
-        winner = winner_of(first, [race for race in others if race.begun], score, estimate=False)
+    begun = [race for race in others if race.begun]
+    progress("comparing", 0.99)
+    winner = winner_of(first, begun, score, estimate=not interrupted)
     told = [race for race in (first, *others) if race.begun or not interrupted]
     end = first.at_the_end(score)
     return Treatment(
@@ -173,8 +170,8 @@ def choose(diagnosis: Diagnosis, first_order: bool = False) -> list[Proposal]:
         for proposal in finding.remedies
         if proposal.setup is not None
     ]
-    always = [natural_gradient(evidence.setup, evidence)]
-    if evidence.problem.domain.dimension == 1:
+    always = [] if first_order else [natural_gradient(evidence.setup, evidence)]
+    if not first_order and evidence.problem.domain.dimension == 1:
         always.append(time_slabs(evidence.setup, evidence))
     found += [proposal for proposal in always if proposal is not None]
     different = {(proposal.text, proposal.code): proposal for proposal in reversed(found)}
