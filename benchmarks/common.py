@@ -111,6 +111,16 @@ def keep_page(page: Path, text: str, checked_by: str = "") -> int:
     return 1
 
 
+def keep_from_command_line(
+    keep: Callable[[Any, str], int], record: Path, description: str, script: str
+) -> int:
+    """Write what `keep` makes of a record, or with `--check` say what is out of date; an exit code."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--check", action="store_true")
+    check = made.parse_args().check
+    return keep(json.loads(record.read_text()), script if check else "")
+
+
 class MadePage(NamedTuple):
     """A page of the documentation and its figure, both made from a record in results/.
 

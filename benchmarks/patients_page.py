@@ -7,17 +7,15 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
-import json
 import re
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-from common import keep_page
+from common import keep_from_command_line, keep_page
 from kernel_tables import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -319,14 +317,5 @@ def keep(record: Record, checked_by: str = "") -> int:
     return sum(keep_page(file, text, checked_by) for file, text in made.items())
 
 
-def main() -> int:
-    """Write page and table, or with `--check` say which is out of date."""
-    made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--check", action="store_true")
-    check = made.parse_args().check
-    record = json.loads(RECORD.read_text())
-    return keep(record, "benchmarks/patients_page.py" if check else "")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep_from_command_line(keep, RECORD, __doc__ or "", "benchmarks/patients_page.py"))

@@ -5,14 +5,13 @@ python benchmarks/remedies_page.py [--check]
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
 import sys
 from typing import Any
 
-from common import DOCS, RESULTS, ROOT, keep_page
+from common import DOCS, RESULTS, ROOT, keep_from_command_line, keep_page
 from kernel_tables import table
 from pinntk.diagnosis.track_record import FILE, HELPS
 from pinntk.words import times
@@ -172,14 +171,5 @@ def keep(record: Record, checked_by: str = "") -> int:
     return sum(keep_page(file, text, checked_by) for file, text in made.items())
 
 
-def main() -> int:
-    """Write the page, or with `--check` say whether it is out of date."""
-    made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--check", action="store_true")
-    check = made.parse_args().check
-    record = json.loads(RECORD.read_text())
-    return keep(record, "benchmarks/remedies_page.py" if check else "")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep_from_command_line(keep, RECORD, __doc__ or "", "benchmarks/remedies_page.py"))

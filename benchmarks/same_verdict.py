@@ -48,7 +48,7 @@ def examined(name: str, way: str, smoke: bool) -> dict[str, Any]:
     setup = PATIENTS[name].form("sick")
     if way == "other precision":
         setup = setup.replace(dtype={"float32": "float64", "float64": "float32"}[setup.dtype])
-    short = {"draws": 1, "steps": 20} if smoke else {}
+    short: dict[str, Any] = {"draws": 1, "steps": 20} if smoke else {}
     diagnosis = examine(setup, 0, **short)
     severe = [found.name for found in diagnosis.findings if str(found.severity) == "severe"]
     first = diagnosis.findings[0]
