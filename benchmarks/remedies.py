@@ -45,10 +45,12 @@ def options(cases: list[str], keys: list[str]) -> argparse.Namespace:
 def errors(setup: Any, seeds: int) -> list[float | None]:
     """The relative L2 error of every seed after the planned steps, None where it is not finite.
 
-    The seeds are trained at once; their networks and points are those of single runs.
+    The seeds are trained at once, but for slabs of time, with the networks and points of single runs.
     """
-    from pinntk.training import Member, precision, train_ensemble
+    from pinntk.training import Member, precision, start_run, train_ensemble
 
+    if setup.training.slabs is not None:
+        return [start_run(setup, seed).relative_l2 for seed in range(seeds)]
     with precision(setup.dtype):
         starts = [setup.start(seed) for seed in range(seeds)]
         members = [Member(start.model, start.batch) for start in starts]

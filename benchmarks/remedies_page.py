@@ -22,6 +22,7 @@ TRACK = ROOT / "src" / "pinntk" / "diagnosis" / FILE
 NAMES = {
     "algorithm-1": "loss weights by Algorithm 1",
     "hard-constraints": "hard constraints",
+    "equal-slabs": "equal slabs of time",
     "fourier-features": "Fourier features",
     "more-points": "more collocation points",
     "points-by-residual": "points by residual",

@@ -18,7 +18,7 @@ from pinntk.diagnosis.effort import DRAWS
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.examination import HEALTHY, UNEXPLAINED, UNSEEN, gather
 from pinntk.diagnosis.examination import judge as judge_by
-from pinntk.diagnosis.findings import Causality, Laziness, Scaling
+from pinntk.diagnosis.findings import Causality, Laziness, Scaling, StepSize, step_size
 from pinntk.diagnosis.measures import BINS
 from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import SpaceTime
@@ -132,6 +132,16 @@ def test_sizes_far_from_one_are_severe_where_they_are_not_reached(size, error, s
     found = judge(with_profiles([1] * DRAWS, error, size))
     scaling = [finding.severity for finding in found if finding.name == Scaling.name]
     assert scaling == ([] if severity is None else [severity])
+
+
+def test_a_smaller_step_is_no_cure_of_inputs_far_from_one(monkeypatch):
+    monkeypatch.setattr(step_size, "_gain_of_smaller_step", lambda e: 100.0)
+    evidence = with_profiles(np.ones(DRAWS))
+    found = StepSize().judge(evidence)
+    assert found is not None
+    assert found.severity is Severity.SEVERE
+    monkeypatch.setattr(Scaling, "inputs_off", lambda self, m: True)
+    assert StepSize().judge(evidence) is None
 
 
 def test_sizes_far_from_one_are_no_finding_where_outputs_are_scaled():

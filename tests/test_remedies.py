@@ -23,6 +23,7 @@ from pinntk.diagnosis.findings.scaling import rescale_inputs
 from pinntk.diagnosis.findings.spectral_bias import raise_frequencies
 from pinntk.diagnosis.findings.step_size import other_step
 from pinntk.diagnosis.remedies import algorithm_1, build_in, fresh_network, natural_gradient
+from pinntk.diagnosis.slab_remedy import equal_slabs, slabs_for
 from pinntk.diagnosis.track_record import HELPS
 from pinntk.training import no_scaling
 
@@ -57,6 +58,7 @@ def error(setup):
     [
         ("algorithm-1", "imbalance_heat_strong", algorithm_1),
         ("hard-constraints", "imbalance_logistic", build_in),
+        ("equal-slabs", "causality_logistic_short", equal_slabs),
         (
             "fourier-features",
             "spectral_relaxation",
@@ -90,6 +92,11 @@ def test_features_of_one_scale_for_all_coordinates_help_less(imbalance):
     assert scales["x"] > 3 * scales["t"]
     alike = setup.replace(network=proposal.setup.network.replace(fourier_scale=scales["x"]))
     assert 3 * error(proposal.setup) < error(alike)
+
+
+@pytest.mark.parametrize(("turns", "count"), [(0.0, 10), (4.9, 10), (7.5, 15), (40.2, 81)])
+def test_a_slab_has_half_a_period_at_most(turns, count):
+    assert slabs_for(turns) == count
 
 
 def keys(diagnosis):
@@ -135,6 +142,7 @@ def test_first_order_leaves_out_what_solves_with_the_kernel(imbalance):
     spring = Proposal("SPRING", setup.replace(training=pk.Training(pk.SPRING())))
     words = Proposal("Read the equation again.")
     assert first_order_only([solving, weights, spring, words]) == (weights, words)
+    assert equal_slabs(setup.replace(training=pk.Training(pk.SPRING())), evidence) is None
 
 
 @each("waves", [{"t": 2.0}, {}, {"x": 30.0}])

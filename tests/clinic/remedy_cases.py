@@ -155,6 +155,9 @@ REMEDY_CASES: Mapping[str, tuple[Patient, ...]] = {
             *("imbalance_logistic", "imbalance_oscillator", "imbalance_convection"),
             *("causality_logistic", "causality_logistic_short", "causality_convection"),
         ),
+        "equal-slabs": (
+            *("causality_logistic", "causality_logistic_short", "causality_convection"),
+        ),
         "fourier-features": (
             *("spectral_relaxation", "spectral_relaxation_strong", "spectral_poisson"),
             *("spectral_long", "spectral_across", "spectral_both", "spectral_helmholtz"),

@@ -25,12 +25,14 @@ class Linearized(NamedTuple):
     """Where the linearized problem would take the model: an estimate of its error, without a solution.
 
     `wanted_rms` is that of u + δu, `error` ‖δu‖/‖u + δu‖, `shares` the same for the part of δu that the
-    residual of each condition asks for.
+    residual of each condition asks for. `beyond` is the share of ‖r_k‖ that the step leaves, because no
+    change of the parameters removes it: the estimate knows nothing of an error that it stands for.
     """
 
     wanted_rms: float
     error: float
     shares: Mapping[str, float]
+    beyond: Mapping[str, float]
 
 
 def linearized(
@@ -54,7 +56,10 @@ def linearized(
     wanted = rms(field + moves.sum(axis=0))
     size = wanted if wanted > 0 else 1.0
     shares = {name: rms(move) / size for name, move in zip(kernel.names, moves, strict=True)}
-    return Linearized(wanted, rms(moves.sum(axis=0)) / size, shares)
+    change = -kernel.matrix @ np.concatenate([vectors[name].sum(axis=0) for name in kernel.names])
+    left = {k: residuals[k] + change[kernel.slice_of(k)] for k in kernel.names}
+    beyond = {k: rms(left[k]) / (rms(residuals[k]) or 1.0) for k in kernel.names}
+    return Linearized(wanted, rms(moves.sum(axis=0)) / size, shares, beyond)
 
 
 def solved(kernel: TangentKernel, sources: Float[np.ndarray, "n m"]) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pinntk.diagnosis.finding import Remedy
 from pinntk.diagnosis.remedies import natural_gradient
-from pinntk.diagnosis.slab_remedy import time_slabs
+from pinntk.diagnosis.slab_remedy import equal_slabs, time_slabs
 
 #: What helps where the time span is too long to be solved at once.
-LONG_TIMES: tuple[Remedy, ...] = (natural_gradient, time_slabs)
+LONG_TIMES: tuple[Remedy, ...] = (natural_gradient, time_slabs, equal_slabs)

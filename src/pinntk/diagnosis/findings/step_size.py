@@ -13,6 +13,7 @@ from pinntk.diagnosis.baseline import Baseline, run_baseline
 from pinntk.diagnosis.code import replaced
 from pinntk.diagnosis.evidence import FAILED, MAJORITY, STUCK, Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
+from pinntk.diagnosis.findings.scaling import Scaling
 from pinntk.diagnosis.remedies import natural_gradient
 from pinntk.optim import Adaptive, GradientDescent, SecondOrder, adam, rate_of
 from pinntk.training import Setup
@@ -58,7 +59,8 @@ class StepSize(AbstractFinding):
                 f"Step size: {step} diverges{bound}.",
                 "A step longer than 2 over the curvature overshoots, further every time.",
             )
-        smaller = e.measured(_gain_of_smaller_step)
+        # Inputs or outputs far from order one make steep directions: a smaller step helps, and is no cure.
+        smaller = None if Scaling().certain(e) else e.measured(_gain_of_smaller_step)
         if smaller is not None and smaller > e.orders(1 / STUCK):
             measured["loss over that with a tenth of the step"] = smaller
             return found(
