@@ -11,7 +11,7 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,6 +125,7 @@ class MadePage(NamedTuple):
     """A page of the documentation and its figure, both made from a record in results/.
 
     `draw(record, target)` writes the figure beside the record; `script` is what one runs to do it all.
+    `others` are further files that are made from the record.
     """
 
     page: Path
@@ -132,6 +133,7 @@ class MadePage(NamedTuple):
     script: str
     text: Callable[[dict[str, Any]], str]
     draw: Callable[[dict[str, Any], Path], None]
+    others: Mapping[Path, Callable[[dict[str, Any]], str]] = {}
 
     def renew(self, written: Path | None) -> None:
         """After a run: the figure beside its record, and the page where it is the record of results/."""
@@ -140,7 +142,11 @@ class MadePage(NamedTuple):
         record = json.loads(written.read_text())
         self.draw(record, written)
         if written.parent == RESULTS:
-            keep_page(self.page, self.text(record))
+            self._keep(record)
+
+    def _keep(self, record: dict[str, Any], checked_by: str = "") -> int:
+        made = {self.page: self.text, **self.others}
+        return sum(keep_page(file, text(record), checked_by) for file, text in made.items())
 
     def main(self, description: str | None) -> int:
         """Write page and figure, or with `--check` say whether the page is out of date."""
@@ -150,7 +156,7 @@ class MadePage(NamedTuple):
         record = json.loads(self.record.read_text())
         if not check:
             self.draw(record, self.record)
-        return keep_page(self.page, self.text(record), self.script if check else "")
+        return self._keep(record, self.script if check else "")
 
 
 median = statistics.median

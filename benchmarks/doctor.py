@@ -62,6 +62,12 @@ def true_error(diagnosis: Any, model: Any) -> float | None:
         return finite(float(relative_l2(*values)))
 
 
+def expected_of(diagnosis: Any) -> float | None:
+    """The relative error that is expected after the planned steps, the median over the draws."""
+    evidence = diagnosis.evidence
+    return finite(evidence.median(evidence.error)) if evidence.baseline.told else None
+
+
 def treatment_of(diagnosis: Any, budget: float, first_order: bool) -> Record:
     """The trials of the remedies, with or without the natural gradient, and the best of them."""
     from pinntk.diagnosis import treat
@@ -83,6 +89,8 @@ def treatment_of(diagnosis: Any, budget: float, first_order: bool) -> Record:
         "held_out_after": after.get("held_out"),
         # Whether the doctor calls it a cure; the page counts by error where there is one.
         "claimed": bool(getattr(winner, "cure", winner is not None)),
+        # What the training as planned is expected to end with, from what it reached in its trial.
+        "expected": finite(treatment.expected),
         "trials": trials,
     }
 

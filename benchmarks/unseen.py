@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, use_cores, write
-from doctor import estimates_of, findings_of, treatment_of
+from doctor import estimates_of, expected_of, findings_of, treatment_of
 from processes import answer, checkpoint, clinic_parser, kept, missing, run, with_result
 from unseen_counts import right
 from unseen_page import MADE
@@ -100,6 +100,7 @@ def visit(task: Record) -> Record:
     seconds = round(time.perf_counter() - began, 2)
     found: Record = {"seconds": seconds, "findings": findings_of(diagnosis)}
     found["estimates"] = estimates_of(diagnosis)
+    found["expected"] = expected_of(diagnosis)
     if task["budget"] is not None:
         began = time.perf_counter()
         treatment = treatment_of(diagnosis, task["budget"], task["kind"] == "first order")

@@ -84,11 +84,37 @@ def visits(
     return [(case, result) for case, result in found if result is not None]
 
 
+def truths_known(record: Record) -> list[Record]:
+    """The cases that count and whose solution is right: one that is given wrong is no truth."""
+    counted = [*as_planned(record), *asked(record), *smallest(record)]
+    return [case for case in counted if "given solution" not in case["first"]]
+
+
+def ends(record: Record) -> list[tuple[float, float]]:
+    """(expected, true) relative error after the planned steps, of every case that was trained so far.
+
+    The expectation is the examination's; the training is that of the oracle, or a baseline that completed.
+    """
+    found = []
+    for case, result in visits(record, truths_known(record)):
+        truth, expected = _end(record, case, result), result.get("expected")
+        if truth is not None and expected is not None and truth > 0 and expected > 0:
+            found.append((expected, truth))
+    return found
+
+
+def _end(record: Record, case: Record, result: Record) -> float | None:
+    oracle = result_of(record, "oracle", case)
+    if oracle is not None:
+        sick = oracle["sick"]
+        return sick["relative_l2"] if sick["outcome"] == "completed" else None
+    trials = result.get("treatment", {}).get("trials") or [{}]
+    return trials[0].get("relative_l2") if trials[0].get("outcome") == "completed" else None
+
+
 def points(record: Record) -> list[tuple[str, float, float]]:
     """(stage, estimated error, true error) of every model that was looked at, on cases that count."""
-    counted = [*as_planned(record), *asked(record), *smallest(record)]
-    # A given solution that is wrong is no truth.
-    known = [case for case in counted if "given solution" not in case["first"]]
+    known = truths_known(record)
     return [
         (stage, estimate, truth)
         for kind in ("visit", "first order")

@@ -1,4 +1,5 @@
-"""docs/unseen.md and the figure of the calibration, from the records of `unseen.py` and `patients.py`.
+"""docs/unseen.md, the figure of the calibration, and what a diagnosis says of its estimates, from the
+records of `unseen.py` and `patients.py`.
 
     python benchmarks/unseen_page.py [--check]
 
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import DOCS, RESULTS, MadePage
+from common import DOCS, RESULTS, ROOT, MadePage
 from kernel_tables import table
 from patients_page import (
     GAIN,
@@ -26,6 +27,7 @@ from patients_page import (
     severe,
     share,
 )
+from pinntk.diagnosis import track_record
 from pinntk.report.figures import save
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
@@ -37,6 +39,7 @@ from unseen_counts import (
     better,
     close,
     cured,
+    ends,
     first_of,
     generated,
     healthy_already,
@@ -52,7 +55,8 @@ Record = dict[str, Any]
 #: The shares that are required: first findings, controls without a severe one, estimates, improvements
 #: with and without the natural gradient; and how many reported problems of 16.
 FIRST, CONTROLS, ESTIMATES, WITH, WITHOUT, ASKED = 0.85, 0.95, 0.80, 0.85, 0.60, 13
-PATIENTS = RESULTS / "patients.json"
+PATIENTS, SAME = RESULTS / "patients.json", RESULTS / "same_verdict.json"
+TOLD = ROOT / "src" / "pinntk" / "diagnosis" / track_record.CALIBRATION
 
 
 def columns(record: Record, patients: Record) -> str:
@@ -199,6 +203,22 @@ def calibration(record: Record) -> str:
     return table([*header, "four in five lie in"], made) if made else "Not measured yet.\n"
 
 
+def ending(record: Record) -> str:
+    """How often the error that is expected at the end of the plan is within a factor of the truth."""
+    found = ends(record)
+    hits = [close(expected, truth) for expected, truth in found]
+    ratios = [expected / truth for expected, truth in found]
+    median = f", the median of expected over true {statistics.median(ratios):.2g}" if ratios else ""
+    return f"within a factor {FACTOR:g} in {share(sum(hits), len(hits), ESTIMATES)}{median}"
+
+
+def said_by_the_doctor(record: Record) -> str:
+    """The package's own figure: `pinntk.diagnosis.track_record.calibration`."""
+    found = points(record)
+    within = sum(close(estimate, truth) for _, estimate, truth in found)
+    return json.dumps({"factor": FACTOR, "models": len(found), "within": within}) + "\n"
+
+
 STAGES = {
     "before": "before training",
     "after": "after the short training",
@@ -235,6 +255,23 @@ def draw(record: Record, target: Path) -> None:
     figure = draw_panels([panel], height=4.0)
     for ending in ("png", "pdf"):
         save(figure, target.parent / f"calibration.{ending}")
+
+
+def machines() -> str:
+    """The same cases on a quiet machine, on one core, on a busy one, and in the other precision."""
+    if not SAME.exists():
+        return "Not measured yet.\n"
+    cases = json.loads(SAME.read_text())["cases"]
+    ways = [way for way in next(iter(cases.values())) if way != "same"]
+    made = []
+    for name, case in cases.items():
+        cells = [f"{case[way]['first']}, {case[way]['seconds']:.0f} s" for way in ways]
+        made.append([f"`{name}`", *cells, "yes" if case["same"] else "no"])
+    alike = sum(case["same"] for case in cases.values())
+    return (
+        f"{alike} of {len(cases)} verdicts are the same in all {len(ways)} ways: the first finding, its "
+        "severity, and the set of severe findings.\n\n" + table(["case", *ways, "same"], made)
+    )
 
 
 def failures(record: Record) -> str:
@@ -312,6 +349,15 @@ The examination estimates the relative L2 error without a solution. Here it is c
 for every network that was drawn, before and after the short training, and at the end of every trial.
 
 {calibration(record)}{figure}
+The examination also says which error it expects at the end of the plan, after a part of its steps. On the
+cases that were trained to the end, it was {ending(record)}.
+
+## Is a verdict the same on any machine?
+
+Examined from seed 0 as it is on two cores, on one core, beside two busy loops, and in float64 instead of
+float32: `python benchmarks/same_verdict.py`.
+
+{machines()}
 ## Runs that failed
 
 {failures(record)}
@@ -323,7 +369,12 @@ from results/unseen.json and results/patients.json.
 
 
 MADE = MadePage(
-    DOCS / "unseen.md", RESULTS / "unseen.json", "benchmarks/unseen_page.py", page, draw
+    DOCS / "unseen.md",
+    RESULTS / "unseen.json",
+    "benchmarks/unseen_page.py",
+    page,
+    draw,
+    {TOLD: said_by_the_doctor},
 )
 
 

@@ -198,6 +198,32 @@ def test_the_wanted_size_is_that_of_the_solution_of_a_linear_problem():
         )
 
 
+def test_what_no_change_of_the_parameters_removes_is_what_least_squares_leave():
+    """Four waves are asked for a jump, which they cannot be, and then for one of themselves."""
+    domain = Interval(x=(0.0, 1.0))
+    model = LinearModel(jnp.array([1.0, 0.0, 0.0, 0.0]))
+    jump = lambda x: jnp.where(x[0] < 0.4, 1.0, -1.0)
+
+    def beyond(truth):
+        data = dirichlet("data", domain, truth, 32, sampler=UniformGrid())
+        problem = Problem("fit", domain, [data])
+        batch = problem.sample(KEY)
+        found = measure(problem, model, batch, {"data": 1.0}, 100).linearized.beyond["data"]
+        return found, np.asarray(batch["data"].points)
+
+    found, points = beyond(jump)
+    columns = [
+        jax.vmap(LinearModel(jnp.eye(4)[i]))(points) - jax.vmap(LinearModel(jnp.zeros(4)))(points)
+        for i in range(4)
+    ]
+    matrix = np.stack(columns, axis=1).astype(float)
+    r = np.asarray(jax.vmap(model)(points)) - np.asarray(jax.vmap(jump)(points))
+    rest = r - matrix @ np.linalg.lstsq(matrix, r, rcond=None)[0]
+    assert found == pytest.approx(np.linalg.norm(rest) / np.linalg.norm(r), rel=1e-3)
+    assert 0.1 < found < 1
+    assert beyond(LinearModel(jnp.array([0.3, -0.2, 0.1, 0.25])))[0] < 1e-3
+
+
 def test_the_rounding_of_a_residual_in_which_large_numbers_cancel():
     domain = Interval(x=(0.0, 1.0))
 

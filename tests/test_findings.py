@@ -10,7 +10,7 @@ import pytest
 from each import each
 from pinntk.conditions import Condition, dirichlet
 from pinntk.diagnosis import Severity
-from pinntk.diagnosis.findings import Causality, Imbalance, Scaling
+from pinntk.diagnosis.findings import Causality, Conflict, Imbalance, Scaling, conflict
 from pinntk.diagnosis.findings.scaling import rescale_outputs
 from pinntk.diagnosis.subject import Draw, JaxSubject
 from pinntk.domain import Interval
@@ -166,3 +166,42 @@ def test_sizes_that_the_problem_says_come_before_causality(size, name):
     evidence = dataclasses.replace(evidence, after=with_profiles([30] * DRAWS).after)
     found = Causality().judge(evidence)
     assert (found and found.name) == name
+
+
+# --- a conflict ----------------------------------------------------------------------------------
+
+
+def with_rest(beyond, left):
+    """Evidence of a residual of which a share `left` (rms) stays, and of that a share `beyond`."""
+    evidence = with_profiles([1] * DRAWS, error=0.01)
+    names = evidence.problem.names
+    fall = np.geomspace(1.0, left**2, len(evidence.baseline.steps))[:, None] * np.ones(DRAWS)
+
+    def changed(item):
+        linearized = item.linearized._replace(beyond=dict.fromkeys(names, beyond))
+        return dataclasses.replace(item, linearized=linearized)
+
+    return dataclasses.replace(
+        evidence,
+        baseline=dataclasses.replace(evidence.baseline, losses=dict.fromkeys(names, fall)),
+        after=[changed(item) for item in evidence.after],
+    )
+
+
+@each(
+    ("beyond", "left", "full", "told"),
+    [
+        (0.97, 0.3, True, True),
+        (0.97, 0.05, True, False),  # what stays is little
+        (0.3, 0.3, True, False),  # training can still lower it
+        (0.97, 0.3, False, False),  # parameters are to spare
+    ],
+)
+def test_a_residual_that_stays_out_of_reach_is_a_conflict(monkeypatch, beyond, left, full, told):
+    monkeypatch.setattr(conflict, "rank_is_full", lambda e: full)
+    found = Conflict().judge(with_rest(beyond, left))
+    assert (found is not None) is told
+    if found is not None:
+        assert found.severity is Severity.SEVERE
+        assert "30% of the residual of" in found.sentence
+        assert "would remove more than 3%" in found.sentence

@@ -17,6 +17,7 @@ from pinntk.diagnosis.findings.not_finite import NotFiniteAt
 from pinntk.diagnosis.forecast import first_weights, forecast_of
 from pinntk.diagnosis.measures import check_finite, measure, observed
 from pinntk.diagnosis.subject import AbstractSubject
+from pinntk.diagnosis.track_record import calibration
 from pinntk.errors import PinntkError
 from pinntk.problem import Batch
 from pinntk.training import Setup
@@ -207,7 +208,7 @@ def _healthy(e: Evidence, confidence: float) -> Found:
         f"{percent(e.median(lambda i: e.after[i].linearized.error))} after {e.baseline.done:,} steps, and "
         f"{percent(e.median(e.error))} is expected after {e.baseline.planned:,}."
     )
-    reason = "Nothing that was looked for stands in the way of training."
+    reason = f"Nothing that was looked for stands in the way of training. {calibration()}"
     return Found(HEALTHY, Severity.NOTE, confidence, sentence, reason, _expected(e), "losses")
 
 
@@ -218,5 +219,6 @@ def _unexplained(e: Evidence, share: float) -> Found:
         f"An error of {percent(e.median(e.error))} is expected after {e.baseline.planned:,} steps, most of "
         f"it from '{worst}', and none of the known causes explains it."
     )
-    reason = "Longer training may help; trials of remedies show whether something else does."
+    advice = "Longer training may help; trials of remedies show whether something else does."
+    reason = f"{advice} {calibration()}"
     return Found(UNEXPLAINED, Severity.MODERATE, share, sentence, reason, _expected(e), "losses")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from pinntk.problem.initial_values import ranges_from_the_start
 from pinntk.problem.probing import Probe, Probes, Response, probe
 from pinntk.problem.problem import Problem
 from pinntk.words import number, table
@@ -76,9 +77,10 @@ def scales(problem: Problem) -> Scales:
     Each residual is linearized at some points, where its response to polynomials (ξ − ξ(p))^α/α! in
     dimensionless coordinates ξ ∈ [−1, 1]^d gives the coefficient of every derivative ∂^α u_j.
 
-    **A field's** shift and scale are the middle of a range and half of it. The range is that of a
-    polynomial that solves the (linearized) problem up to 1%, where there is one. Elsewhere, it is that of
-    the values which conditions ask for, if need be widened to the size that sources give a field:
+    **A field's** shift and scale are the middle of a range and half of it. Of an initial value problem in
+    one coordinate, the range is found by integrating it. Elsewhere, it is that of a polynomial that solves
+    the (linearized) problem up to 1%, where there is one; or else that of the values which conditions ask
+    for, if need be widened to the size that sources give a field:
     rms(r)/max_α |c_α| κ^α, with r the residual at a constant field and κ ≥ 1 its wavenumber. Where they
     ask for one value and there is no source, its magnitude.
 
@@ -247,11 +249,13 @@ class _Search:
         lone = np.where(driven > 0, driven, np.abs(shift))
         prior = np.where(spread, np.maximum(halves, driven), lone)
         prior = self._balanced(rows, shift, np.where(np.isfinite(prior), prior, 0.0))
-        solved = self._solved(shift, np.where(prior > 0, prior, 1.0))
+        solved = ranges_from_the_start(self.problem, self.probes)
+        if solved is None:
+            solved = self._solved(shift, np.where(prior > 0, prior, 1.0))
         scale = prior.copy()
         for field, name in enumerate(self.problem.fields):
             found = solved[field] if solved is not None else None
-            if found is not None:
+            if found is not None and found[1] > found[0]:
                 low, high = found
                 if spread[field]:
                     low, high = min(low, asked[field][0]), max(high, asked[field][1])

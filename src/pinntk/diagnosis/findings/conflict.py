@@ -1,4 +1,4 @@
-"""Conditions that are fitted alone but not together, for want of parameters."""
+"""A network that is too small: conditions that are fitted alone but not together, or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pinntk.words import percent
 
 @dataclasses.dataclass(frozen=True)
 class Conflict(AbstractFinding):
-    """Conditions that are fitted alone but not together, for want of parameters."""
+    """Conditions that are fitted alone but not together, or a residual that stays and that no change of the
+    parameters removes, where all of them are in use.
+    """
 
     name: ClassVar[str] = "conflict"
     needs_training: ClassVar[bool] = True
