@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kernel_tables import kernel_rows, section, table
-from patients_page import GAIN, cures, improved, named, treatments
 from solver_page import TARGETS, error_of, runs_of
+from unseen_counts import as_planned, better, visits
+from unseen_page import bars
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "numbers.md"
@@ -182,37 +183,36 @@ def solver_rows(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def doctor_rows(record: dict[str, Any]) -> list[list[str]]:
-    """How often the diagnosis is right, and how often a remedy helped."""
-    right, cured = named(record), cures(record)
-    return [
-        [
-            "problems with one planted failure: the first finding names it",
-            f"{sum(right)} of {len(right)} examinations",
-        ],
-        [
-            f"the treatable ones: error reduced {GAIN:g}-fold or more in {record['budget']:g} s of trials",
-            f"{sum(cured)} of {len(cured)}",
-        ],
-    ]
+def doctor_rows(unseen: dict[str, Any], patients: dict[str, Any]) -> list[list[str]]:
+    """How good the diagnosis is on problems that shaped none of its rules."""
+    lead, rows = "diagnosis of problems that it was not tuned to", []
+    for bar in bars(unseen, patients):
+        if bar.unseen:
+            rows.append([f"{lead}: {bar.what}", f"{sum(bar.unseen)} of {len(bar.unseen)}"])
+            lead = "the same problems"
+    return rows
 
 
-def caveat(record: dict[str, Any]) -> str:
+def caveat(unseen: dict[str, Any], patients: dict[str, Any]) -> str:
     """What the rows on the diagnosis do not say by themselves."""
-    winners = [treatment["remedy"] for treatment in treatments(record) if improved(treatment)]
-    # An option in the older part of the record, a preset's name in the newer.
-    natural = sum("natural" in (winner or "") for winner in winners)
+    found = [
+        result["treatment"] for _, result in visits(unseen, as_planned(unseen)) if better(result)
+    ]
+    natural = sum("natural" in (treatment["remedy"] or "") for treatment in found)
+    first = bars(unseen, patients)[0].tuned
+    right = f"{sum(first)} of {len(first)} examinations"
+    won = f"{natural} of the {len(found)} problems whose error was reduced"
     return (
-        "The problems with a planted failure are the cases that shaped the rules; on problems of another "
-        "kind the\ndiagnosis may be right less often. The best remedy was the natural gradient in "
-        f"{natural} of the {len(winners)} cases whose\nerror was reduced."
+        "The problems come from a generator, and were first examined when the rules were fixed. On the "
+        f"cases that\nshaped the rules, the first finding is right in {right}. The best remedy was the\n"
+        f"natural gradient in {won}."
     )
 
 
 def readme() -> str:
     """The README with its table of numbers."""
     first, second, third, fourth, _ = (load(name) for name in RECORDS)
-    patients = load("patients")
+    unseen, patients = load("unseen"), load("patients")
     ways = first["ways"]
     widest = third["rows"][-1]
     worst = min(second["ratios"])
@@ -235,14 +235,14 @@ def readme() -> str:
         ],
         *kernel_rows(fourth),
         *solver_rows(load("solver_accuracy")),
-        *doctor_rows(patients),
+        *doctor_rows(unseen, patients),
     ]
     body = table(["what", "measured"], rows)
     pages = ", ".join(
         f"[{page}]({page})"
-        for page in ("docs/numbers.md", "docs/solver-accuracy.md", "docs/patients.md")
+        for page in ("docs/numbers.md", "docs/solver-accuracy.md", "docs/unseen.md")
     )
-    text = f"\\g<1>{body}\n{caveat(patients)}\n\nCommands, seeds and machines: {pages}.\n\\g<2>"
+    text = f"\\g<1>{body}\n{caveat(unseen, patients)}\n\nCommands, seeds and machines: {pages}.\n\\g<2>"
     return MARKERS.sub(text, README.read_text())
 
 

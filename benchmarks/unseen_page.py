@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import DOCS, RESULTS, ROOT, MadePage
 from kernel_tables import table
@@ -59,52 +59,63 @@ PATIENTS, SAME = RESULTS / "patients.json", RESULTS / "same_verdict.json"
 TOLD = ROOT / "src" / "pinntk" / "diagnosis" / track_record.CALIBRATION
 
 
-def columns(record: Record, patients: Record) -> str:
+class Bar(NamedTuple):
+    """What is counted on cases that shaped the rules and on others, and how often it must hold."""
+
+    what: str
+    tuned: list[bool]
+    unseen: list[bool]
+    required: float
+
+
+def bars(record: Record, patients: Record) -> list[Bar]:
     """What is required, on the cases that shaped the rules and on those that nobody looked at."""
     counted = visits(record, as_planned(record))
     sick = [(case, result) for case, result in counted if case["first"] != [HEALTHY]]
     controls = [result for case, result in counted if case["first"] == [HEALTHY]]
     treatable = [case for case, _ in sick if case["treatable"]]
     tuned_controls = [v for case, v in seen(patients) if case["failure_mode"] == HEALTHY]
-    tuned = {"first": named(patients), "cures": cures(patients)}
-    estimates = points(record)
-    rows = [
-        (
+    return [
+        Bar(
             "first finding right",
-            tuned["first"],
+            named(patients),
             [right(case, result) for case, result in sick],
             FIRST,
         ),
-        (
+        Bar(
             "healthy controls without a severe finding",
             [not severe([visit]) for found in tuned_controls for visit in found],
             ["failed" not in result and not severe([result]) for result in controls],
             CONTROLS,
         ),
-        (
+        Bar(
             f"treatable: error reduced {GAIN:g}-fold or more",
-            tuned["cures"],
+            cures(patients),
             [better(result) for _, result in visits(record, treatable)],
             WITH,
         ),
-        (
+        Bar(
             "the same without the natural gradient",
             [],
             [better(result) for _, result in visits(record, treatable, "first order")],
             WITHOUT,
         ),
-        (
+        Bar(
             f"estimated error within a factor {FACTOR:g} of the true one (reported ones too)",
             [],
-            [close(estimate, truth) for _, estimate, truth in estimates],
+            [close(estimate, truth) for _, estimate, truth in points(record)],
             ESTIMATES,
         ),
     ]
+
+
+def columns(record: Record, patients: Record) -> str:
+    """The bars as a table."""
     return table(
         ["", "tuned", "never looked at"],
         [
-            [what, counts(old), share(sum(new), len(new), required)]
-            for what, old, new, required in rows
+            [bar.what, counts(bar.tuned), share(sum(bar.unseen), len(bar.unseen), bar.required)]
+            for bar in bars(record, patients)
         ],
     )
 
