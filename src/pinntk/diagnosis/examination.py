@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -214,7 +215,7 @@ def _healthy(e: Evidence, confidence: float) -> Found:
 
 def _unexplained(e: Evidence, share: float) -> Found:
     names = [name for i in range(e.draws) for name in e.stuck(i)]
-    worst = max(set(names), key=names.count)
+    worst = statistics.mode(names)
     sentence = (
         f"An error of {percent(e.median(e.error))} is expected after {e.baseline.planned:,} steps, most of "
         f"it from '{worst}', and none of the known causes explains it."

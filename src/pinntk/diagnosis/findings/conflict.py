@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from typing import ClassVar
 
 from pinntk.diagnosis.code import changed_code
@@ -56,11 +57,11 @@ class Conflict(AbstractFinding):
         if not e.enough(share):
             return None
         names = [name for i in range(e.draws) for name in found(i)]
-        name = max(set(names), key=names.count)
+        name = statistics.mode(names)
         beyond = e.median(lambda i: e.after[i].linearized.beyond[name])
         kept = e.median(lambda i: _kept(e, i, name))
         lead = (
-            f"{percent(kept)} of the residual of '{name}' are left (rms), of which no change of the "
+            f"{percent(kept)} of the residual of '{name}' is left (rms), of which no change of the "
             f"parameters would remove more than {percent(max(1 - beyond, 0.0))}"
         )
         measured = {

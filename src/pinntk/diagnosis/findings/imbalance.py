@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -40,12 +41,12 @@ class Imbalance(AbstractFinding):
         left = e.share(lambda i: bool(behind(i)))
         severe = e.enough(left)
         names = [n for i in range(e.draws) for n in behind(i)]
-        worst = max(set(names), key=names.count) if severe else slowest
+        worst = statistics.mode(names) if severe else slowest
         # The sentence and its numbers are about one pair: the condition that is left behind, where one
         # is, and the one that is the fastest in most draws.
         first = [max(each, key=lambda n: each[n]) for each in rates]
         others = [name for name in first if name != worst]
-        fastest = max(set(others), key=others.count)
+        fastest = statistics.mode(others)
         ratio = e.median(lambda i: _over(rates[i][fastest], rates[i][worst]))
         kept = e.median(lambda i: e.errors(i)[worst])
         measured = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any, NamedTuple
 
 from pinntk.diagnosis.evidence import BALANCED, FAILED, STUCK, Evidence
@@ -45,7 +46,7 @@ def opposition(e: Evidence) -> Opposition | None:
     if not e.enough(share):
         return None
     names = sorted(name for i in range(e.draws) for name in found(i))
-    name = max(set(names), key=names.count)
+    name = statistics.mode(names)
     other, cosine = _most_opposed(e, name)
     alone = e.median(lambda i: e.after[i].reach.alone[name])
     together = e.median(lambda i: e.after[i].reach.balanced[name])

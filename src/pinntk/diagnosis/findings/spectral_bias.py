@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import statistics
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -49,7 +50,7 @@ class SpectralBias(AbstractFinding):
         if not e.enough(share):
             return None
         names = [name for i in range(e.draws) for name in slow(i)]
-        name = max(set(names), key=names.count)
+        name = statistics.mode(names)
         alone = e.median(lambda i: e.after[i].reach.alone[name])
         waves = {k: e.median(lambda i, k=k: e.after[i].waves[k]) for k in e.after[0].waves}
         fastest = max(waves, key=lambda k: waves[k]) if waves else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import statistics
 from typing import ClassVar
 
 from pinntk.diagnosis.dense import FINER, MATTERS, UNSEEN, Dense, dense_residual
@@ -45,7 +46,7 @@ class UnseenResidual(AbstractFinding):
         if not e.enough(share):
             return None
         names = sorted(name for i in range(e.draws) for name in hidden(i))
-        name = max(set(names), key=names.count)
+        name = statistics.mode(names)
         draw = max(
             (i for i in range(e.draws) if name in hidden(i)),
             key=lambda i: _measured(e, i)[name][1].ratio,
