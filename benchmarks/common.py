@@ -9,6 +9,7 @@ import platform
 import re
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -58,6 +59,16 @@ def processor() -> str:
         return names[0]
     except (OSError, IndexError):
         return platform.processor()
+
+
+def commit() -> str | None:
+    """The commit that is checked out beside the benchmarks, None outside of Git."""
+    asked = ["git", "rev-parse", "--short=10", "HEAD"]
+    try:
+        found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def milliseconds(call: Callable[[], Any], repeats: int) -> list[float]:

@@ -21,7 +21,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, use_cores, write
+from common import RESULTS, commit, use_cores, write
 from doctor import estimates_of, expected_of, findings_of, treatment_of
 from processes import answer, checkpoint, clinic_parser, kept, missing, run, with_result
 from unseen_counts import right
@@ -175,7 +175,9 @@ def main() -> None:
     target = arguments.out or RESULTS / "unseen.json"
     results = kept(arguments, target, NAMES)
     todo = missing(tasks(arguments), results, arguments.again)
+    rules = commit()
     for result in run(todo, arguments.workers, attempt):
+        result = {**result, "commit": rules}
         print(shown(result), flush=True)
         results = with_result(results, result, NAMES)
         if not arguments.smoke or arguments.out:

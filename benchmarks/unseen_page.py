@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from pinntk.diagnosis import track_record
 from pinntk.report.figures import save
 from pinntk.report.panels import Curve, Panel
 from pinntk.report.panels import draw as draw_panels
+from pinntk.words import listed
 from unseen_counts import (
     CURED,
     FACTOR,
@@ -268,6 +270,13 @@ def draw(record: Record, target: Path) -> None:
         save(figure, target.parent / f"calibration.{ending}")
 
 
+def frozen(record: Record) -> str:
+    """The commits whose rules judged the generated cases, with how many each."""
+    made = [result for _, result in visits(record, as_planned(record))]
+    commits = Counter(result.get("commit") or "unknown" for result in made)
+    return listed([f"`{name}` ({count} cases)" for name, count in commits.most_common()])
+
+
 def machines() -> str:
     """The same cases on a quiet machine, on one core, on a busy one, and in the other precision."""
     if not SAME.exists():
@@ -329,6 +338,7 @@ written without a look at the rules; and {sources} problems that people asked ab
 {len(smallest(record))} inputs that once showed a fault of pinntk.
 
 {columns(record, patients)}
+The generated cases were examined with the rules of commit {frozen(record)}.
 A generated case counts where training says that it is what it should be: its healthy twin reaches an error
 of 5%, and the case itself ends at least ten times higher. Unknown coefficients count as errors too.
 

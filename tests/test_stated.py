@@ -21,12 +21,15 @@ from pinntk.diagnosis import Severity
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.findings import (
     Coefficients,
+    Contradiction,
     Contrast,
     GivenSolution,
     ManyPeriods,
     SurplusPoints,
     Undetermined,
     ZeroSolves,
+    contradiction,
+    dead,
 )
 from pinntk.diagnosis.findings.coefficients import combinations
 from pinntk.diagnosis.freedom import freedom
@@ -126,7 +129,7 @@ def noisy(problem, noise, shift):
     [
         (lambda: dataclasses.replace(equations.poisson(2.0), solution=lambda p: p[0]), "residual"),
         (lambda: equations.heat(walls=0.3), "boundary"),
-        (lambda: noisy(equations.poisson(2.0), 0.1, 0.3), "data"),
+        (lambda: noisy(equations.poisson(2.0), 0.1, 0.3), None),  # a contradiction
         (lambda: equations.poisson(2.0), None),
         (lambda: equations.burgers(), None),
         (lambda: noisy(equations.poisson(2.0), 0.3, 0.0), None),
@@ -140,6 +143,30 @@ def test_a_solution_of_another_problem_is_named_with_the_condition(problem, cond
     if found is not None:
         assert found.severity is Severity.SEVERE
         assert found.remedies
+
+
+@each(
+    ("problem", "told"),
+    [
+        (lambda: noisy(equations.poisson(2.0), 0.1, 0.3), True),
+        (lambda: noisy(equations.poisson(2.0), 0.3, 0.0), False),
+        (lambda: equations.heat(walls=0.3), False),  # no data: the formula is what is wrong
+        (
+            lambda: dataclasses.replace(
+                noisy(equations.poisson(2.0), 0.0, 0.3), solution=lambda p: p[0]
+            ),
+            False,
+        ),
+    ],
+)
+def test_data_of_another_solution_contradict_the_equation(monkeypatch, problem, told):
+    monkeypatch.setattr(contradiction, "_clash", lambda evidence: None)
+    found = Contradiction().judge(Looked(problem()))
+    assert (found is not None) is told
+    if found is not None:
+        assert found.severity is Severity.SEVERE
+        assert "'data' is off by 0." in found.sentence
+        assert found.evidence["gap over size"] == pytest.approx(0.3 * math.sqrt(2), rel=0.2)
 
 
 def test_the_size_and_place_of_a_violation():
@@ -307,6 +334,16 @@ def test_one_coefficient_is_determined_and_may_start_orders_off(start, found):
         assert "order of magnitude" in judged.sentence
 
 
+def test_a_coefficient_that_stays_orders_off_is_severe():
+    problem = growth(lambda u, p: (u.d("t") - u.coefficient("a") * u)(p), a=(1e3, 1.0))
+    evidence = Looked(problem)
+    moved = in_place(problem, evidence.subject.draws[0].model.network, {"a": 900.0})
+    evidence.baseline.models[:] = [moved] * 2
+    judged = Coefficients().judge(evidence)
+    assert judged is not None
+    assert judged.severity is Severity.SEVERE
+
+
 def test_a_coefficient_that_did_not_move_is_told():
     problem = growth(lambda u, p: (u.d("t") - u.coefficient("a") * u)(p), a=(0.5, 1.0))
     found = Coefficients().judge(Looked(problem))
@@ -381,6 +418,7 @@ def test_many_periods_are_severe_where_points_or_networks_do_not_carry_them():
     assert heavy.severity is Severity.SEVERE
     assert judge(free_wave(300.0, points=1000), stuck=False) is None
     assert judge(equations.poisson(4.0)) is None
+    assert judge(free_wave(20.0, points=6)) is None  # 4.5: more points are all that it takes
 
 
 def test_fewer_points_are_never_advised_where_waves_need_them():
@@ -417,6 +455,19 @@ def test_a_jump_of_the_coefficient_that_no_condition_joins():
     assert Contrast().judge(Looked(slabs(30.0))) is None
     assert Contrast().judge(Looked(slabs(300.0, meet=True))) is None
     assert Contrast().judge(Looked(slabs(300.0, sharp=0.1))) is None  # resolved
+
+
+# --- a network without curvature -------------------------------------------------------------------
+
+
+def test_a_network_of_straight_pieces_has_no_second_derivative():
+    straight = lambda problem, activation: dead._straight(
+        Looked(problem, Network(8, 2, activation=activation))
+    )
+    assert straight(equations.heat(), jax.nn.relu) == "u_xx"
+    assert straight(equations.heat(), jnp.tanh) is None
+    # One derivative is enough for transport.
+    assert straight(equations.relaxation(equations.waves((2, 1.0))), jax.nn.relu) is None
 
 
 # --- what `train` prints ---------------------------------------------------------------------------

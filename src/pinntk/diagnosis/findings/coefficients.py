@@ -72,14 +72,15 @@ class Coefficients(AbstractFinding):
                 "losses",
                 e.proposals(more_data),
             )
-        ratio = np.abs(known.start / np.where(known.true == 0, np.nan, known.true))
-        off = np.fmax(ratio, 1 / np.where(ratio > 0, ratio, np.nan)) > self.orders
+        off = _apart(known.start, known.true) > self.orders
         wrong = np.abs(known.end - known.true) > FAILED * np.abs(known.true)
         stuck = wrong & (np.abs(known.end - known.start) < self.moved * np.abs(known.start))
         if not _fell(e, self.fell):
             stuck = np.zeros_like(stuck)
         if not off.any() and not stuck.any():
             return None
+        # One that stays an order off spoils the field too; one that finds its way is told beside the rest.
+        lost = bool((off & (_apart(known.end, known.true) > self.orders)).any())
         which = [label for label, is_off in zip(known.labels, off | stuck, strict=True) if is_off]
         what = (
             "starts more than an order of magnitude from the declared true value"
@@ -88,7 +89,7 @@ class Coefficients(AbstractFinding):
         )
         return Found(
             self.name,
-            Severity.MODERATE,
+            Severity.SEVERE if lost else Severity.MODERATE,
             1.0,
             f"Coefficients: {listed(which)} {what}.",
             "One rate serves all parameters; a coefficient of another size moves too slowly or too far.",
@@ -96,6 +97,12 @@ class Coefficients(AbstractFinding):
             "losses",
             e.proposals(rescale),
         )
+
+
+def _apart(values: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The factor between two numbers, whichever is larger; NaN where one is zero or not known."""
+    ratio = np.abs(values / np.where(true == 0, np.nan, true))
+    return np.fmax(ratio, 1 / np.where(ratio > 0, ratio, np.nan))
 
 
 def _fell(e: Evidence, factor: float) -> bool:

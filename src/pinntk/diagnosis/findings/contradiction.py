@@ -1,4 +1,4 @@
-"""Conditions that ask for different values of the same thing at the same point."""
+"""Conditions that ask for different values of the same thing, at a point or as data of another solution."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import ClassVar
 from pinntk.diagnosis.contradiction import Clash, find_clash
 from pinntk.diagnosis.evidence import Evidence
 from pinntk.diagnosis.finding import AbstractFinding, Found, Proposal, Severity
+from pinntk.diagnosis.findings.given_solution import data_alone
 from pinntk.training import Setup
-from pinntk.words import number
+from pinntk.words import number, percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Contradiction(AbstractFinding):
     def judge(self, evidence: Evidence) -> Found | None:
         clash = evidence.measured(_clash)
         if clash is None or clash.relative <= self.clash:
-            return None
+            return self._of_data(evidence)
         severity = Severity.SEVERE if clash.relative > self.severe else Severity.MODERATE
         where = ", ".join(number(value) for value in clash.point)
         pair = (
@@ -46,6 +47,28 @@ class Contradiction(AbstractFinding):
         }
         remedies = evidence.proposals(reconcile)
         return Found(self.name, severity, 1.0, sentence, reason, measured, "maps", remedies)
+
+    def _of_data(self, evidence: Evidence) -> Found | None:
+        """Data that contradict the other conditions, which the given solution shows to have another one."""
+        off = data_alone(evidence)
+        if off is None or off.relative <= self.clash:
+            return None
+        coordinates = evidence.setup.problem.domain.coordinates
+        place = ", ".join(
+            f"{name} = {number(value)}" for name, value in zip(coordinates, off.point, strict=True)
+        )
+        return Found(
+            self.name,
+            Severity.SEVERE if off.relative > self.severe else Severity.MODERATE,
+            1.0,
+            f"Contradiction: '{off.name}' is off by {number(off.gap)} at {place}, "
+            f"{percent(off.relative)} of the solution's size over it, from the solution that is given and "
+            "that meets all other conditions: no network can meet both.",
+            "A floor stays on the loss that no weights, optimizer or network can pass.",
+            {"largest gap": off.gap, "gap over size": off.relative, "data": off.name},
+            "maps",
+            evidence.proposals(reconcile),
+        )
 
 
 def _clash(evidence: Evidence) -> Clash | None:

@@ -71,7 +71,7 @@ class GivenSolution(AbstractFinding):
 
     def judge(self, evidence: Evidence) -> Found | None:
         worst = evidence.measured(_worst)
-        if worst is None or not worst.relative > self.off:
+        if worst is None or not worst.relative > self.off or data_alone(evidence) is not None:
             return None
         coordinates = evidence.setup.problem.domain.coordinates
         place = ", ".join(
@@ -102,10 +102,27 @@ class GivenSolution(AbstractFinding):
         )
 
 
+def data_alone(evidence: Evidence) -> Violation | None:
+    """Data that the given solution does not meet, where it meets all else to 1%; None otherwise.
+
+    Then not the solution is wrong, for the other conditions ask for it: the data ask for another one.
+    """
+    problem, worst = evidence.setup.problem, evidence.measured(_worst)
+    if worst is None or problem.coefficients:
+        return None
+    others = [each for each in evidence.measured(_violated) if each.name != worst.name]
+    condition = problem.condition(worst.name)
+    given = condition.targets is not None and condition.where.given is not None
+    met = all(each.relative <= GivenSolution.off for each in others)
+    return worst if given and met and len(problem.names) > 1 else None
+
+
 def _worst(evidence: Evidence) -> Violation | None:
-    sizes = evidence.before[0].residual_rms
-    found = violations(evidence.setup.problem, sizes)
-    return max(found, key=lambda each: each.relative, default=None)
+    return max(evidence.measured(_violated), key=lambda each: each.relative, default=None)
+
+
+def _violated(evidence: Evidence) -> list[Violation]:
+    return violations(evidence.setup.problem, evidence.before[0].residual_rms)
 
 
 def violations(problem: Problem, before: Mapping[str, float] | None = None) -> list[Violation]:

@@ -30,6 +30,8 @@ class ManyPeriods(AbstractFinding):
 
     name: ClassVar[str] = "many periods"
 
+    #: A few periods are learned if the points show them: then points are what is short, not the network.
+    many: float = 5.0
     #: Shannon's: with fewer points per period, a slower wave has the same values on all of them.
     nyquist: float = 2.0
     #: Thirty periods of cos 15x on [−2π, 2π] are what plain networks up to 5×128 do not learn in Moseley,
@@ -40,9 +42,9 @@ class ManyPeriods(AbstractFinding):
         e = evidence
         found = e.measured(periods)
         along = {name: n for name, n in found.along.items() if n >= 1}
-        if not along:
+        fastest = max(along, key=lambda name: along[name], default=None)
+        if fastest is None or along[fastest] < self.many:
             return None
-        fastest = max(along, key=lambda name: along[name])
         name = main_condition(e.problem)
         count, needed = int(e.problem.condition(name).points), points_needed(along, self.nyquist)
         aliased = count < needed and e.problem.condition(name).where.given is None
