@@ -29,13 +29,14 @@ from unseen_page import MADE
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from clinic.generated import GENERATED
+from clinic.generated import GENERATED, LOOKED_AT
 from clinic.patient import Patient, trained, verdict
 from clinic.reported import REPORTED
 
 #: Seconds that the trials of a case have, and that a process may take before it counts as hanging.
 BUDGET, PATIENCE = 120.0, 1200.0
-NAMES = [*REPORTED, *GENERATED]
+DRAWN = LOOKED_AT | GENERATED
+NAMES = [*REPORTED, *DRAWN]
 SMOKE = ("broken_solution",)
 Record = dict[str, Any]
 
@@ -53,7 +54,7 @@ def options() -> argparse.Namespace:
 def tasks(arguments: argparse.Namespace) -> list[Record]:
     """What is to be done: one training of two forms, or one visit to the doctor."""
     if arguments.verify:
-        names = [name for name in arguments.only if name in GENERATED]
+        names = [name for name in arguments.only if name in DRAWN]
         return [{"kind": "oracle", "name": name, "seed": 0} for name in names]
     kind = "first order" if arguments.first_order else "visit"
     names = [n for n in arguments.only if kind == "visit" or not _healthy(n)]
@@ -69,7 +70,7 @@ def tasks(arguments: argparse.Namespace) -> list[Record]:
 
 
 def _healthy(name: str) -> bool:
-    return name in GENERATED and GENERATED[name].healthy
+    return name in DRAWN and DRAWN[name].healthy
 
 
 def work(task: Record) -> Record:
@@ -78,7 +79,7 @@ def work(task: Record) -> Record:
 
     warnings.simplefilter("ignore")
     if task["kind"] == "oracle":
-        patient = GENERATED[task["name"]]
+        patient = DRAWN[task["name"]]
         found = {form: trained(patient, form, task["seed"]) for form in patient.forms}
         return {**found, "against": verdict(patient, found)}
     began = time.perf_counter()
@@ -94,7 +95,7 @@ def visit(task: Record) -> Record:
     from pinntk.diagnosis import examine
 
     name = task["name"]
-    setup = GENERATED[name].form("sick") if name in GENERATED else REPORTED[name].setup()
+    setup = DRAWN[name].form("sick") if name in DRAWN else REPORTED[name].setup()
     began = time.perf_counter()
     diagnosis: Any = examine(setup, task["seed"])
     seconds = round(time.perf_counter() - began, 2)
@@ -128,14 +129,15 @@ def described() -> list[Record]:
         }
         for report in REPORTED.values()
     ]
-    return reported + [generated(patient) for patient in GENERATED.values()]
+    drawn = [generated(patient, "generated") for patient in GENERATED.values()]
+    return reported + drawn + [generated(p, "looked at") for p in LOOKED_AT.values()]
 
 
-def generated(patient: Patient) -> Record:
+def generated(patient: Patient, source: str) -> Record:
     """A generated case, as the page tells it."""
     return {
         "name": patient.name,
-        "source": "generated",
+        "source": source,
         "first": sorted({patient.failure_mode, *patient.also}),
         "strength": patient.strength,
         "why": patient.why,
