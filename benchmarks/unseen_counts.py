@@ -14,7 +14,7 @@ Record = dict[str, Any]
 CURED, TIMES = 0.05, 3.0
 #: An estimate within this factor of the true error is right.
 FACTOR = 3.0
-GENERATED = "generated"
+GENERATED, LOOKED_AT = "generated", "looked at"
 
 
 def result_of(record: Record, kind: str, case: Record) -> Record | None:
@@ -57,14 +57,15 @@ def better(result: Record | None) -> bool:
     return "after" in treatment and improved(treatment)
 
 
-def as_planned(record: Record) -> list[Record]:
+def as_planned(record: Record, source: str = GENERATED) -> list[Record]:
     """The generated cases that count: training found nothing that speaks against them."""
-    found = [(case, result_of(record, "oracle", case)) for case in generated(record)]
+    found = [(case, result_of(record, "oracle", case)) for case in generated(record, source)]
     return [case for case, oracle in found if oracle is not None and oracle.get("against") == ""]
 
 
-def generated(record: Record) -> list[Record]:
-    return [case for case in record["cases"] if case["source"] == GENERATED]
+def generated(record: Record, source: str = GENERATED) -> list[Record]:
+    """Those that nobody looked at, or those that were."""
+    return [case for case in record["cases"] if case["source"] == source]
 
 
 def asked(record: Record) -> list[Record]:

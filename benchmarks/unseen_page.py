@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ from pinntk.words import listed
 from unseen_counts import (
     CURED,
     FACTOR,
+    GENERATED,
+    LOOKED_AT,
     as_planned,
     asked,
     better,
@@ -70,36 +73,59 @@ class Bar(NamedTuple):
     required: float
 
 
+class Generated(NamedTuple):
+    """What held on the generated cases of one row of seeds: first findings, controls, improvements."""
+
+    first: list[bool]
+    controls: list[bool]
+    improved: list[bool]
+    first_order: list[bool]
+
+    @staticmethod
+    def of(record: Record, source: str) -> Generated:
+        """Those that training shows to be as planned."""
+        counted = visits(record, as_planned(record, source))
+        sick = [(case, result) for case, result in counted if case["first"] != [HEALTHY]]
+        treatable = [case for case, _ in sick if case["treatable"]]
+        return Generated(
+            [right(case, result) for case, result in sick],
+            [
+                "failed" not in result and not severe([result])
+                for case, result in counted
+                if case["first"] == [HEALTHY]
+            ],
+            [better(result) for _, result in visits(record, treatable)],
+            [better(result) for _, result in visits(record, treatable, "first order")],
+        )
+
+
 def bars(record: Record, patients: Record) -> list[Bar]:
     """What is required, on the cases that shaped the rules and on those that nobody looked at."""
-    counted = visits(record, as_planned(record))
-    sick = [(case, result) for case, result in counted if case["first"] != [HEALTHY]]
-    controls = [result for case, result in counted if case["first"] == [HEALTHY]]
-    treatable = [case for case, _ in sick if case["treatable"]]
+    found = Generated.of(record, GENERATED)
     tuned_controls = [v for case, v in seen(patients) if case["failure_mode"] == HEALTHY]
     return [
         Bar(
             "first finding right",
             named(patients),
-            [right(case, result) for case, result in sick],
+            found.first,
             FIRST,
         ),
         Bar(
             "healthy controls without a severe finding",
             [not severe([visit]) for found in tuned_controls for visit in found],
-            ["failed" not in result and not severe([result]) for result in controls],
+            found.controls,
             CONTROLS,
         ),
         Bar(
             f"treatable: error reduced {GAIN:g}-fold or more",
             cures(patients),
-            [better(result) for _, result in visits(record, treatable)],
+            found.improved,
             WITH,
         ),
         Bar(
             "the same without the natural gradient",
             [],
-            [better(result) for _, result in visits(record, treatable, "first order")],
+            found.first_order,
             WITHOUT,
         ),
         Bar(
@@ -270,11 +296,33 @@ def draw(record: Record, target: Path) -> None:
         save(figure, target.parent / f"calibration.{ending}")
 
 
-def frozen(record: Record) -> str:
+def before(record: Record) -> str:
+    """The first row of generated cases, which were looked at."""
+    found = Generated.of(record, LOOKED_AT)
+    if not found.first:
+        return "None."
+    wrong = [
+        f"- `{case['name']}`: {first_of(result)} instead of {case['first'][0]}"
+        for case, result in visits(record, as_planned(record, LOOKED_AT))
+        if not right(case, result)
+    ]
+    text = (
+        f"A first row of seeds was examined with the rules of {frozen(record, LOOKED_AT)}. First findings "
+        f"were right in {counts(found.first)}. Of the healthy ones, {counts(found.controls)}, had no "
+        f"severe finding. Of the treatable ones, {counts(found.improved)}, were improved {GAIN:g}-fold or "
+        f"more, and {counts(found.first_order)}, without the natural gradient. What was wrong then has "
+        "changed rules, so that these cases are no test any more:"
+    )
+    lines = [textwrap.fill(text, 108), "", *wrong]
+    return "\n".join(lines)
+
+
+def frozen(record: Record, source: str = GENERATED) -> str:
     """The commits whose rules judged the generated cases, with how many each."""
-    made = [result for _, result in visits(record, as_planned(record))]
+    made = [result for _, result in visits(record, as_planned(record, source))]
     commits = Counter(result.get("commit") or "unknown" for result in made)
-    return listed([f"`{name}` ({count} cases)" for name, count in commits.most_common()])
+    each = [f"commit {name} ({count} cases)" for name, count in commits.most_common()]
+    return listed(each) if each else "no commit yet"
 
 
 def machines() -> str:
@@ -338,7 +386,7 @@ written without a look at the rules; and {sources} problems that people asked ab
 {len(smallest(record))} inputs that once showed a fault of pinntk.
 
 {columns(record, patients)}
-The generated cases were examined with the rules of commit {frozen(record)}.
+The generated cases were examined with the rules of {frozen(record)}.
 A generated case counts where training says that it is what it should be: its healthy twin reaches an error
 of 5%, and the case itself ends at least ten times higher. Unknown coefficients count as errors too.
 
@@ -360,6 +408,10 @@ Why a finding is right:
 {rows(record, counted)}
 A *cure* has an error of at most {CURED:.0%} and at most a third of that of the training as planned.
 
+### Generated before
+
+{before(record)}
+
 ### Generated, and not as planned
 
 {left_out(record)}
@@ -370,8 +422,8 @@ The examination estimates the relative L2 error without a solution. Here it is c
 for every network that was drawn, before and after the short training, and at the end of every trial.
 
 {calibration(record)}{figure}
-The examination also says which error it expects at the end of the plan, after a part of its steps. On the
-cases that were trained to the end, it was {ending(record)}.
+The examination also says which error it expects at the end of the plan, after a part of its steps. Of the
+cases that were trained to the end: {ending(record)}.
 
 ## Is a verdict the same on any machine?
 

@@ -23,7 +23,7 @@ from pinntk.jacobian import cast
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import unseen
-from unseen_counts import cured, points, right
+from unseen_counts import cured, ends, points, right
 from unseen_page import page
 
 pytestmark = pytest.mark.fast
@@ -151,7 +151,9 @@ def harness(monkeypatch):
         first = names.get(setup.problem.name, "zero solves it")
         evidence = types.SimpleNamespace(
             subject=types.SimpleNamespace(draws=()),
-            baseline=types.SimpleNamespace(models=()),
+            baseline=types.SimpleNamespace(models=(), told=True),
+            median=lambda of: of(0),
+            error=lambda draw: 0.3,
             before=(),
             after=(),
         )
@@ -163,6 +165,7 @@ def harness(monkeypatch):
         return types.SimpleNamespace(
             trials=(trial("baseline", 0.5, 0.1), best),
             winner=types.SimpleNamespace(remedy=remedy, cure=True),
+            expected=0.5,
         )
 
     doctor = types.SimpleNamespace(examine=examine, treat=treat)
@@ -186,8 +189,11 @@ def test_the_benchmark_counts_first_findings_cures_and_estimates(harness, tmp_pa
     kinds = [result["kind"] for result in record["results"]]
     assert (kinds.count("visit"), kinds.count("first order")) == (4, 3)
     record["results"] += [
-        {"kind": "oracle", "name": name, "seed": 0, "against": "", "load": 1.0}
-        for name in (SICK, HEALTHY)
+        {"kind": "oracle", "name": name, "seed": 0, "against": "", "load": 1.0, "sick": end}
+        for name, end in (
+            (SICK, {"outcome": "completed", "relative_l2": 0.2}),
+            (HEALTHY, {"outcome": "diverged", "relative_l2": None}),
+        )
     ]
     text = page(record)
     assert "| first finding right | " in text
@@ -198,6 +204,9 @@ def test_the_benchmark_counts_first_findings_cures_and_estimates(harness, tmp_pa
     # 0.5 to 0.04 is 12-fold; the estimates 0.1 and 0.02 are 5 times and 2 times off.
     assert "1 of 1, 100%" in lines["the same without the natural gradient"]
     assert {(e, t) for _, e, t in points(record)} == {(0.1, 0.5), (0.02, 0.01), (0.02, 0.04)}
+    # The 0.3 that is expected, where training ends with 0.2, and where the baseline's trial did with 0.5.
+    assert sorted(ends(record)) == [(0.3, 0.2), (0.3, 0.5)]
+    assert "within a factor 3 in 2 of 2, 100% (at least 80% required: yes)" in text
     assert "refused: solution" in lines[BROKEN]
     assert "- Examined or refused with a reason: 2 of 2." in text
 
