@@ -15,8 +15,8 @@ from typing import Any
 
 from kernel_tables import kernel_rows, section, table
 from solver_page import TARGETS, error_of, runs_of
+from unseen_bars import bars
 from unseen_counts import as_planned, better, visits
-from unseen_page import bars
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "numbers.md"
