@@ -10,6 +10,7 @@ import scipy.integrate
 
 from pinntk.problem.probing import Probe, Probes
 from pinntk.problem.problem import Problem
+from pinntk.problem.states import Range
 
 #: A range needs few digits; an error that grows a thousandfold still leaves one.
 ACCURACY = 1e-4
@@ -23,8 +24,6 @@ INSTANTS = 400
 ORDER = 4
 #: What rounding leaves of a residual that is solved for, of its largest term.
 ROUNDING = 1e-6
-
-Range = tuple[float, float]
 
 
 class _GivenUpError(Exception):

@@ -12,20 +12,15 @@ import jax
 import numpy as np
 
 from pinntk.problem.initial_values import ranges_from_the_start
-from pinntk.problem.probing import Probe, Probes, Response, probe
+from pinntk.problem.polynomial_ranges import ranges_of_a_polynomial
+from pinntk.problem.probing import Probes, probe
 from pinntk.problem.problem import Problem
+from pinntk.problem.states import ABSENT, Row, constant, respond, rms, rows_at
 from pinntk.words import number, table
 
-#: A term is absent below this share of a row's largest: what rounding leaves of a derivative.
-ABSENT = 1e-9
 #: A field's own rows, whose forcing drives it, are those in which it is within a decimal order of the
 #: field that weighs most.
 OWN = 0.1
-#: A polynomial solves a problem where it meets each row up to 1% of the row's largest term: its range is
-#: then known far better than the factor that a scale needs.
-MET = 0.01
-#: Steps of Gauss and Newton towards it; a linear problem needs one, and one more with better scales.
-STEPS = 5
 #: Step of the differences that show how fast a forcing varies, of a half-extent: well below any variation
 #: that points could resolve, and far above rounding.
 STEP = 1e-4
@@ -93,32 +88,6 @@ def scales(problem: Problem) -> Scales:
     return _KNOWN[problem]
 
 
-class _Row(NamedTuple):
-    """One component of a condition at a state: r (n,) and terms (n, fields, K), where both are finite."""
-
-    name: str
-    r: np.ndarray
-    terms: np.ndarray
-    points: np.ndarray
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """The largest |c_α| of each field: shape (fields, K), zero where it is rounding."""
-        largest = np.abs(self.terms).max(axis=0, initial=0.0)
-        return np.where(largest > ABSENT * largest.max(initial=0.0), largest, 0.0)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """The largest coefficient of each field: shape (fields,)."""
-        return self.coefficients.max(axis=1)
-
-    @property
-    def value_of(self) -> int | None:
-        """The field of which the row asks for a value, and nothing else; None for other rows."""
-        fields, indices = np.nonzero(self.coefficients)
-        return int(fields[0]) if len(fields) == 1 and indices[0] == 0 else None
-
-
 class _Search:
     """The search for the scales of one problem: its probes, and what is known so far."""
 
@@ -136,10 +105,10 @@ class _Search:
         shift = np.zeros(self.count)
         asked = [(0.0, 0.0)] * self.count
         for _ in range(2):  # an equation that is not linear asks for other values at other states
-            rows = self._rows(self._constant(shift))
+            rows = rows_at(self.probes, constant(self.probes, shift))
             asked = self._asked(rows, shift)
             shift = np.array([(low + high) / 2 for low, high in asked])
-        rows = self._rows(self._constant(shift))
+        rows = rows_at(self.probes, constant(self.probes, shift))
         shift, scale = self._ranges(rows, asked, shift)
         conditions = self._sizes(shift, scale)
         fields = {
@@ -153,37 +122,16 @@ class _Search:
 
     # --- states and rows
 
-    def _constant(self, values: np.ndarray) -> np.ndarray:
-        """Constant fields as coefficients about 0: shape (fields, K)."""
-        found = np.zeros((self.count, len(self.probes.powers)))
-        found[:, 0] = values
-        return found
-
     def _slope(self, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Fields that rise from shift − scale to shift + scale: there the terms of products show."""
-        found = self._constant(shift)
+        found = constant(self.probes, shift)
         linear = np.array(self.probes.powers).sum(axis=1) == 1
         found[:, linear] = (scale / linear.sum())[:, None]
         return found
 
-    def _respond(self, probe: Probe, state: np.ndarray, points: np.ndarray) -> Response:
-        about = np.einsum("nba,fa->nfb", self.probes.moved(points), state)
-        return probe.at(about, points)
-
-    def _rows(self, state: np.ndarray) -> list[_Row]:
-        found = []
-        for name, each in self.probes.probes.items():
-            r, terms = self._respond(each, state, each.points)
-            for component in range(r.shape[1]):
-                finite = np.isfinite(r[:, component]) & np.isfinite(terms[:, component]).all((1, 2))
-                found.append(
-                    _Row(name, r[finite, component], terms[finite, component], each.points[finite])
-                )
-        return found
-
     # --- what conditions ask for
 
-    def _asked(self, rows: Sequence[_Row], shift: np.ndarray) -> list[tuple[float, float]]:
+    def _asked(self, rows: Sequence[Row], shift: np.ndarray) -> list[tuple[float, float]]:
         """The range of values that conditions ask for, by field; (0, 0) where they ask for none."""
         values: list[list[float]] = [[] for _ in range(self.count)]
         for row in rows:
@@ -195,14 +143,14 @@ class _Search:
             values[field] += (shift[field] - row.r[there] / slope[there]).tolist()
         return [(min(found), max(found)) if found else (0.0, 0.0) for found in values]
 
-    def _driven(self, rows: Sequence[_Row], shift: np.ndarray) -> np.ndarray:
+    def _driven(self, rows: Sequence[Row], shift: np.ndarray) -> np.ndarray:
         """The size that sources give each field at a constant state, 0 where there are none."""
         own = np.zeros(self.count)
         other = np.zeros(self.count)
         for index, row in enumerate(rows):
             if row.value_of is not None or not len(row.r):
                 continue
-            forcing = _rms(row.r)
+            forcing = rms(row.r)
             if forcing == 0 or row.sizes.max() == 0:
                 continue
             waves = np.prod(
@@ -215,7 +163,7 @@ class _Search:
                 target[field] = max(target[field], size)
         return np.where(own > 0, own, other)
 
-    def _wavenumbers(self, rows: Sequence[_Row], index: int, shift: np.ndarray) -> np.ndarray:
+    def _wavenumbers(self, rows: Sequence[Row], index: int, shift: np.ndarray) -> np.ndarray:
         """How fast the forcing of a row varies along each coordinate: rms(∂r/∂ξ)/rms(r), at least 1."""
         row = rows[index]
         probe = self.probes.probes[row.name]
@@ -223,7 +171,7 @@ class _Search:
         found = np.ones(len(self.probes.scaling.scale))
         if probe.condition.targets is not None:
             return found
-        state = self._constant(shift)
+        state = constant(self.probes, shift)
         names = list(self.problem.domain.bounds)
         for axis, half in enumerate(self.probes.scaling.scale):
             if names[axis] not in probe.condition.where.free:
@@ -231,16 +179,16 @@ class _Search:
             inwards = -np.where(self.probes.scaled(row.points)[:, axis] > 0, STEP, -STEP)
             moved = row.points.copy()
             moved[:, axis] += half * inwards
-            r = self._respond(probe, state, moved).residuals[:, component]
+            r = respond(self.probes, probe, state, moved).residuals[:, component]
             slope = (r - row.r) / inwards
             slope = slope[np.isfinite(slope)]
-            found[axis] = max(1.0, _rms(slope) / _rms(row.r))
+            found[axis] = max(1.0, rms(slope) / rms(row.r))
         return found
 
     # --- fields
 
     def _ranges(
-        self, rows: Sequence[_Row], asked: Sequence[tuple[float, float]], shift: np.ndarray
+        self, rows: Sequence[Row], asked: Sequence[tuple[float, float]], shift: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Shift and scale of every field."""
         driven = self._driven(rows, shift)
@@ -251,7 +199,7 @@ class _Search:
         prior = self._balanced(rows, shift, np.where(np.isfinite(prior), prior, 0.0))
         solved = ranges_from_the_start(self.problem, self.probes)
         if solved is None:
-            solved = self._solved(shift, np.where(prior > 0, prior, 1.0))
+            solved = ranges_of_a_polynomial(self.probes, shift, np.where(prior > 0, prior, 1.0))
         scale = prior.copy()
         for field, name in enumerate(self.problem.fields):
             found = solved[field] if solved is not None else None
@@ -267,96 +215,32 @@ class _Search:
                 )
         return shift, scale
 
-    def _balanced(self, rows: Sequence[_Row], shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def _balanced(self, rows: Sequence[Row], shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Scales, where those that are zero give a field terms as large as those of the others."""
         for _ in range(self.count if (scale == 0).any() else 0):
             found = scale.copy()
-            for row in [*rows, *self._rows(self._slope(shift, scale))]:
+            for row in [*rows, *rows_at(self.probes, self._slope(shift, scale))]:
                 known = float(np.max(row.sizes * scale))
                 for field in np.flatnonzero((row.sizes > 0) & (scale == 0)):
                     found[field] = max(found[field], known / row.sizes[field])
             scale = found
         return scale
 
-    def _solved(
-        self, shift: np.ndarray, prior: np.ndarray
-    ) -> list[tuple[float, float] | None] | None:
-        """The range of each field in a polynomial that solves the problem; None where none does.
-
-        None for a field that is constant in it, too.
-        """
-        base = self._constant(shift)
-        state, scale = base, prior
-        for _ in range(STEPS):
-            rows = self._rows(state)
-            step = self._step(rows, scale)
-            if step is None or not np.isfinite(step).all():
-                return None
-            state = state + step
-            ranges = self._range(rows, state)
-            halves = np.array([0.0 if found is None else np.ptp(found) / 2 for found in ranges])
-            scale = np.where(halves > 0, halves, prior)
-            if self._met(base, state, scale):
-                varies = halves > ABSENT * np.maximum(np.abs(state).max(axis=1), prior)
-                return [found if v else None for found, v in zip(ranges, varies, strict=True)]
-        return None
-
-    def _step(self, rows: Sequence[_Row], scale: np.ndarray) -> np.ndarray | None:
-        """One Gauss–Newton step (fields, K), by least squares of all rows divided by their sizes."""
-        blocks, sides = [], []
-        for row in rows:
-            size = max(float(np.max(row.sizes * scale)), _rms(row.r))
-            if size == 0 or not len(row.r):
-                continue
-            terms = np.einsum("nfb,nba->nfa", row.terms, self.probes.moved(row.points))
-            weight = 1 / (size * math.sqrt(len(row.r)))
-            blocks.append((weight * terms * scale[:, None]).reshape(len(row.r), -1))
-            sides.append(-weight * row.r)
-        if not blocks:
-            return None
-        found = np.linalg.lstsq(np.concatenate(blocks), np.concatenate(sides), rcond=1e-12)[0]
-        return found.reshape(self.count, -1) * scale[:, None]
-
-    def _met(self, base: np.ndarray, state: np.ndarray, scale: np.ndarray) -> bool:
-        """Whether a polynomial meets every row up to `MET` of the size that it has for these scales."""
-        for before, row in zip(self._rows(base), self._rows(state), strict=True):
-            if len(row.r) < len(before.r):  # it is not defined where the constant was
-                return False
-            size = max(float(np.max(row.sizes * scale)), _rms(before.r))
-            if _rms(row.r) > MET * size:
-                return False
-        return True
-
-    def _range(self, rows: Sequence[_Row], state: np.ndarray) -> list[tuple[float, float] | None]:
-        """The least and greatest value of each field, at the points of the rows in which it occurs."""
-        found: list[tuple[float, float] | None] = []
-        for field in range(self.count):
-            points = [row.points for row in rows if row.sizes[field] > 0]
-            if not points:
-                found.append(None)
-                continue
-            values = self.probes.values(state, np.concatenate(points))[:, field]
-            found.append((float(values.min()), float(values.max())))
-        return found
-
     # --- residuals
 
     def _sizes(self, shift: np.ndarray, scale: np.ndarray) -> dict[str, tuple[float, ...]]:
         """The size of every residual: its largest term at the shifts and at a slope through them."""
         found: dict[str, list[float]] = {name: [] for name in self.probes.probes}
-        here, there = self._rows(self._constant(shift)), self._rows(self._slope(shift, scale))
+        here = rows_at(self.probes, constant(self.probes, shift))
+        there = rows_at(self.probes, self._slope(shift, scale))
         for low, high in zip(here, there, strict=True):
             terms = max(float(np.max(row.sizes * scale)) for row in (low, high))
-            size = max(terms, _rms(low.r))
+            size = max(terms, rms(low.r))
             if not (math.isfinite(size) and size > 0):
                 size = 1.0
                 self.notes.append(f"The residual of {low.name!r} has no size; its scale is 1.")
             found[low.name].append(_digits(size))
         return {name: tuple(found.get(name, (1.0,))) for name in self.problem.names}
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0
 
 
 def _digits(value: float) -> float:
