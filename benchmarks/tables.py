@@ -16,7 +16,7 @@ from typing import Any
 from kernel_tables import kernel_rows, section, table
 from solver_page import TARGETS, error_of, runs_of
 from unseen_bars import bars
-from unseen_counts import as_planned, better, visits
+from unseen_counts import as_planned, better, row_of_seeds, visits
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "numbers.md"
@@ -195,9 +195,8 @@ def doctor_rows(unseen: dict[str, Any], patients: dict[str, Any]) -> list[list[s
 
 def caveat(unseen: dict[str, Any], patients: dict[str, Any]) -> str:
     """What the rows on the diagnosis do not say by themselves."""
-    found = [
-        result["treatment"] for _, result in visits(unseen, as_planned(unseen)) if better(result)
-    ]
+    counted = as_planned(unseen, row_of_seeds(unseen))
+    found = [result["treatment"] for _, result in visits(unseen, counted) if better(result)]
     natural = sum("natural" in (treatment["remedy"] or "") for treatment in found)
     first = bars(unseen, patients)[0].tuned
     right = f"{sum(first)} of {len(first)} examinations"

@@ -3,6 +3,8 @@
     python benchmarks/unseen.py [--smoke] [--only NAME ...] [--first-order] [--workers 1] [--merge]
     python benchmarks/unseen.py --verify [--only NAME ...] [--merge]
 
+NAME is a case, or "reported", "generated" or "looked-at" for all of them.
+
 Every case is examined at seed 0 and its remedies are tried where settings can help, each in a process of
 its own. With
 `--first-order` the natural gradient is not among the trials; the record holds both. `--verify` asks no
@@ -38,14 +40,18 @@ from clinic.reported import REPORTED
 BUDGET, PATIENCE = 120.0, 1200.0
 DRAWN = LOOKED_AT | GENERATED
 NAMES = [*REPORTED, *DRAWN]
+#: What may be asked for together.
+GROUPS = {"reported": REPORTED, "looked-at": LOOKED_AT, "generated": GENERATED}
 SMOKE = ("broken_solution",)
 Record = dict[str, Any]
 
 
 def options() -> argparse.Namespace:
-    made = clinic_parser(__doc__ or "", NAMES, BUDGET)
+    made = clinic_parser(__doc__ or "", [*GROUPS, *NAMES], BUDGET)
     made.add_argument("--first-order", action="store_true", help="trials without natural gradient")
     arguments = made.parse_args()
+    asked = [member for name in arguments.only for member in GROUPS.get(name, (name,))]
+    arguments.only = list(dict.fromkeys(asked))
     if arguments.smoke:
         arguments.only = list(SMOKE) if arguments.only == NAMES else arguments.only
         arguments.budget = min(arguments.budget, 10.0)

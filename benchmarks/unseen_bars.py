@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from patients_page import GAIN, HEALTHY, cures, named, seen, severe
-from unseen_counts import FACTOR, GENERATED, as_planned, better, close, points, right, visits
+from unseen_counts import FACTOR, as_planned, better, close, points, right, row_of_seeds, visits
 
 Record = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Generated(NamedTuple):
 
 def bars(record: Record, patients: Record) -> list[Bar]:
     """What is required, on the cases that shaped the rules and on those that nobody looked at."""
-    found = Generated.of(record, GENERATED)
+    found = Generated.of(record, row_of_seeds(record))
     tuned_controls = [v for case, v in seen(patients) if case["failure_mode"] == HEALTHY]
     return [
         Bar(

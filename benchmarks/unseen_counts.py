@@ -63,6 +63,11 @@ def as_planned(record: Record, source: str = GENERATED) -> list[Record]:
     return [case for case, oracle in found if oracle is not None and oracle.get("against") == ""]
 
 
+def row_of_seeds(record: Record) -> str:
+    """The row whose figures are told: the newer one as soon as training has verified cases of it."""
+    return GENERATED if as_planned(record, GENERATED) else LOOKED_AT
+
+
 def generated(record: Record, source: str = GENERATED) -> list[Record]:
     """Those that nobody looked at, or those that were."""
     return [case for case in record["cases"] if case["source"] == source]
@@ -87,8 +92,8 @@ def visits(
 
 def truths_known(record: Record) -> list[Record]:
     """The cases that count and whose solution is right: one that is given wrong is no truth."""
-    counted = [*as_planned(record), *asked(record), *smallest(record)]
-    return [case for case in counted if "given solution" not in case["first"]]
+    counted = [*as_planned(record, LOOKED_AT), *as_planned(record), *asked(record)]
+    return [case for case in [*counted, *smallest(record)] if "given solution" not in case["first"]]
 
 
 def ends(record: Record) -> list[tuple[float, float]]:

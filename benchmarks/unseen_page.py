@@ -46,6 +46,7 @@ from unseen_counts import (
     points,
     result_of,
     right,
+    row_of_seeds,
     smallest,
     visits,
 )
@@ -159,10 +160,12 @@ def calibration(record: Record) -> str:
 def ending(record: Record) -> str:
     """How often the error that is expected at the end of the plan is within a factor of the truth."""
     found = ends(record)
+    if not found:
+        return "not measured yet"
     hits = [close(expected, truth) for expected, truth in found]
     ratios = [expected / truth for expected, truth in found]
-    median = f", the median of expected over true {statistics.median(ratios):.2g}" if ratios else ""
-    return f"within a factor {FACTOR:g} in {share(sum(hits), len(hits), ESTIMATES)}{median}"
+    median = f"the median of expected over true is {statistics.median(ratios):.2g}"
+    return f"within a factor {FACTOR:g} in {share(sum(hits), len(hits), ESTIMATES)}; {median}"
 
 
 def said_by_the_doctor(record: Record) -> str:
@@ -213,7 +216,7 @@ def draw(record: Record, target: Path) -> None:
 def before(record: Record) -> str:
     """The first row of generated cases, which were looked at."""
     found = Generated.of(record, LOOKED_AT)
-    if not found.first:
+    if row_of_seeds(record) == LOOKED_AT:
         return "None."
     wrong = [
         f"- `{case['name']}`: {first_of(result)} instead of {case['first'][0]}"
@@ -269,7 +272,7 @@ def failures(record: Record) -> str:
 def left_out(record: Record) -> str:
     """Generated cases that do not count, and why."""
     lines = []
-    for case in generated(record):
+    for case in generated(record, row_of_seeds(record)):
         oracle = result_of(record, "oracle", case)
         if oracle is None or oracle.get("against") != "":
             why = "not trained yet" if oracle is None else oracle.get("against", "failed")
@@ -287,7 +290,8 @@ def reasons(record: Record) -> str:
 def page(record: Record) -> str:
     """docs/unseen.md."""
     patients, versions = json.loads(PATIENTS.read_text()), record["versions"]
-    counted = as_planned(record)
+    row = row_of_seeds(record)
+    counted = as_planned(record, row)
     sources = len({case["source"] for case in asked(record)})
     loads = [r["load"] for r in record["results"] if r.get("load") is not None]
     load = f"{statistics.median(loads):.1f}" if loads else "unknown"
@@ -300,7 +304,7 @@ written without a look at the rules; and {sources} problems that people asked ab
 {len(smallest(record))} inputs that once showed a fault of pinntk.
 
 {columns(record, patients)}
-The generated cases were examined with the rules of {frozen(record)}.
+The generated cases were examined with the rules of {frozen(record, row)}.
 A generated case counts where training says that it is what it should be: its healthy twin reaches an error
 of 5%, and the case itself ends at least ten times higher. Unknown coefficients count as errors too.
 
