@@ -53,10 +53,7 @@ class Contradiction(AbstractFinding):
         off = data_alone(evidence)
         if off is None or off.relative <= self.clash:
             return None
-        coordinates = evidence.setup.problem.domain.coordinates
-        place = ", ".join(
-            f"{name} = {number(value)}" for name, value in zip(coordinates, off.point, strict=True)
-        )
+        place = off.place(evidence.setup.problem)
         return Found(
             self.name,
             Severity.SEVERE if off.relative > self.severe else Severity.MODERATE,

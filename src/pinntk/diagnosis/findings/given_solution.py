@@ -48,6 +48,11 @@ class Violation(NamedTuple):
     point: tuple[float, ...]
     values: bool
 
+    def place(self, problem: Problem) -> str:
+        """The point in words: x = 0.5, t = 1."""
+        pairs = zip(problem.domain.coordinates, self.point, strict=True)
+        return ", ".join(f"{name} = {number(value)}" for name, value in pairs)
+
 
 @dataclasses.dataclass(frozen=True)
 class GivenSolution(AbstractFinding):
@@ -73,11 +78,7 @@ class GivenSolution(AbstractFinding):
         worst = evidence.measured(_worst)
         if worst is None or not worst.relative > self.off or data_alone(evidence) is not None:
             return None
-        coordinates = evidence.setup.problem.domain.coordinates
-        place = ", ".join(
-            f"{name} = {number(value)}"
-            for name, value in zip(coordinates, worst.point, strict=True)
-        )
+        place = worst.place(evidence.setup.problem)
         size = "the solution's size" if worst.values else "the size of its terms"
         sentence = (
             f"The given solution does not meet '{worst.name}': its residual is "
